@@ -1,0 +1,86 @@
+"""One line turns a step's function into its command line."""
+
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import jsonargparse
+
+from nnet.errors import ModelError
+from steps.errors import InputError
+
+
+class _Parser(jsonargparse.ArgumentParser):
+    """A parser whose errors are one line, with the nearest known name for an unknown one."""
+
+    files = ""  # the config files on the command line, for the message
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        sys.exit(f"error: {self.files}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
+
+
+def _option_names(parser: jsonargparse.ArgumentParser) -> list[str]:
+    return sorted({action.dest for action in parser._actions} - {"help", "config", "print_config"})
+
+
+def _suggestion(message: str, known: Sequence[str]) -> str:
+    if not re.search(r"not accept|unrecognized", message):
+        return ""
+    unknown = [name for name in re.findall(r"'([\w.]+)'|--([\w.]+)", message) for name in name if name]
+    leaves = {name.rsplit(".", 1)[-1]: name for name in known}
+    for name in reversed(unknown):  # the offending key stands last: "Group 'fbank' does not accept option 'num_bin'"
+        near = difflib.get_close_matches(name.rsplit(".", 1)[-1], leaves, n=1)
+        if near:
+            return f"; did you mean '{leaves[near[0]]}'?"
+    return f"; known are: {', '.join(known)}"
+
+
+def _normalise(arguments: Sequence[str], switches: set[str]) -> list[str]:
+    """Accept ``--sample-rate`` for ``--sample_rate``, and a bare ``--fix`` for ``--fix true``."""
+    result = []
+    for i, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            name = name.replace("-", "_").replace("__", "--", 1)
+            following = arguments[i + 1] if i + 1 < len(arguments) else ""
+            if name[2:] in switches and not equals and following not in ("true", "false"):
+                equals, value = "=", "true"
+            argument = name + equals + value
+        result.append(argument)
+    return result
+
+
+def command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
+    """Run a step as a command: its parameters are the arguments, its docstring the help.
+
+    Parameters without a default are positional arguments in their order, the others flags; parameters that are
+    dataclasses are groups of flags (``--fbank.num_mel_bins 40``) that ``--config FILE.yaml`` can set as well.
+
+    Parameters
+    ----------
+    function : callable
+        A function with type hints and a NumPy docstring.
+    arguments : sequence of str, optional
+        Instead of ``sys.argv[1:]``.
+
+    Raises
+    ------
+    SystemExit
+        With a one-line ``error: ...`` for wrong options and for every `InputError` and `ModelError`.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    switches = {p.name for p in inspect.signature(function).parameters.values() if p.annotation is bool}
+    description = inspect.getdoc(function) or ""
+    parser = _Parser(description=description.split("\nParameters\n")[0].strip())
+    parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    parser.files = "".join(f"{file}: " for file in arguments if file.endswith((".yaml", ".yml")))
+    options = parser.instantiate_classes(parser.parse_args(_normalise(arguments, switches)))
+    options.pop("config", None)
+    try:
+        function(**vars(options))
+    except (InputError, ModelError) as error:
+        sys.exit(f"error: {error}")
