@@ -1,0 +1,176 @@
+"""What a feature is: the options of filterbanks and MFCC, as dataclasses, flags, YAML and JSON."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from steps.errors import InputError
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """What filterbanks and MFCC share; the names and defaults are Kaldi's.
+
+    Always as Kaldi's defaults have it, without an option: povey window, removal of each frame's mean, frames that lie
+    wholly within the audio (``--snip-edges=true``), FFT size rounded up to a power of two, power spectrum, natural log.
+
+    Parameters
+    ----------
+    sample_rate : int
+        In Hz; audio of another rate is resampled. 0, for `make_feats` only: the rate of the first recording.
+    frame_length_ms, frame_shift_ms : float
+        The analysis window and the step from one to the next.
+    preemphasis : float
+        Coefficient of the pre-emphasis, 0 for none.
+    dither : float
+        Standard deviation of the Gaussian noise added to the audio, in units of a 16-bit sample; 0 for none. The noise
+        is a function of the utterance's id alone. It is added to the signal, where Kaldi adds it to every frame.
+    low_freq, high_freq : float
+        Range of the mel filters in Hz; `high_freq` of 0 or less counts from the Nyquist frequency.
+    cmvn : {'speaker', 'global', 'none'}
+        Normalise with the speaker's mean, with the training set's mean, or not at all.
+    """
+
+    type: ClassVar[str]
+
+    sample_rate: int = 16000
+    frame_length_ms: float = 25.0
+    frame_shift_ms: float = 10.0
+    preemphasis: float = 0.97
+    dither: float = 0.0
+    low_freq: float = 20.0
+    high_freq: float = 0.0
+    cmvn: Literal["speaker", "global", "none"] = "speaker"
+
+
+@dataclass(frozen=True)
+class FbankOptions(FrameOptions):
+    """Log mel filterbanks as in Kaldi's compute-fbank-feats: what the networks read.
+
+    Parameters
+    ----------
+    num_mel_bins : int
+        Number of filters, the feature's dimension.
+    cmvn_norm_vars : bool
+        Whether normalisation divides by the standard deviation as well.
+    deltas : int
+        Order of the differences appended on reading: 0, 1 (Δ) or 2 (Δ and ΔΔ).
+    """
+
+    type: ClassVar[str] = "fbank"
+
+    num_mel_bins: int = 40
+    cmvn_norm_vars: bool = True
+    deltas: int = 0
+
+
+@dataclass(frozen=True)
+class MfccOptions(FrameOptions):
+    """Mel-frequency cepstral coefficients as in Kaldi's compute-mfcc-feats: what the GMMs read.
+
+    Parameters
+    ----------
+    num_mel_bins : int
+        Number of mel filters below the cepstrum.
+    num_ceps : int
+        Number of coefficients including C0, the feature's dimension.
+    cepstral_lifter : float
+        Scales the coefficients to a similar range, 0 for none.
+    use_energy : bool
+        Put the frame's log energy (before pre-emphasis and window) in the place of C0.
+    cmvn_norm_vars : bool
+        Whether normalisation divides by the standard deviation as well.
+    deltas : int
+        Order of the differences appended on reading: 0, 1 (Δ) or 2 (Δ and ΔΔ).
+    """
+
+    type: ClassVar[str] = "mfcc"
+
+    num_mel_bins: int = 23
+    num_ceps: int = 13
+    cepstral_lifter: float = 22.0
+    use_energy: bool = False
+    cmvn_norm_vars: bool = False
+    deltas: int = 2
+
+
+FeatureOptions = FbankOptions | MfccOptions
+
+APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
+"""The options that the stored matrices do not depend on."""
+
+
+def raw_dim(options: FeatureOptions) -> int:
+    """Dimension of the stored features, before deltas."""
+    return options.num_ceps if isinstance(options, MfccOptions) else options.num_mel_bins
+
+
+def to_json(options: FeatureOptions) -> dict[str, Any]:
+    """Give the options as a plain dict with the feature's ``type``: what feats.json and a model carry.
+
+    Example
+    -------
+    >>> to_json(MfccOptions(sample_rate=8000))["type"]
+    'mfcc'
+    >>> from_json(to_json(MfccOptions(sample_rate=8000))) == MfccOptions(sample_rate=8000)
+    True
+    """
+    return {"type": options.type, **dataclasses.asdict(options)}
+
+
+def from_json(values: dict[str, Any], where: str = "feature options") -> FeatureOptions:
+    """Read what `to_json` wrote.
+
+    Parameters
+    ----------
+    values : dict
+        ``type`` and the options; those left out have their defaults.
+    where : str
+        The file, for the message.
+
+    Raises
+    ------
+    InputError
+        For an unknown type or option, or a value out of range.
+    """
+    kinds = {"fbank": FbankOptions, "mfcc": MfccOptions}
+    values = dict(values)
+    kind = kinds.get(values.pop("type", None))
+    if kind is None:
+        raise InputError(f"{where}: 'type' has to be one of {', '.join(kinds)}")
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in values:
+        if name not in known:
+            raise InputError(f"{where}: unknown option '{name}' of {kind.type}; known are: {', '.join(known)}")
+    return check(kind(**values), where)
+
+
+def check(options: FeatureOptions, where: str = "feature options") -> FeatureOptions:
+    """Give the options back if their values make sense.
+
+    Raises
+    ------
+    InputError
+        Naming the option, its value and the allowed range.
+    """
+
+    def require(ok: bool, name: str, wanted: str) -> None:
+        if not ok:
+            raise InputError(f"{where}: {options.type}.{name} is {getattr(options, name)}; it has to be {wanted}")
+
+    require(options.sample_rate >= 0, "sample_rate", "positive, or 0 for the rate of the first recording")
+    require(options.frame_length_ms > 0, "frame_length_ms", "positive")
+    require(options.frame_shift_ms > 0, "frame_shift_ms", "positive")
+    require(0 <= options.preemphasis <= 1, "preemphasis", "between 0 and 1")
+    require(options.dither >= 0, "dither", "0 or more")
+    require(options.cmvn in ("speaker", "global", "none"), "cmvn", "speaker, global or none")
+    require(options.deltas in (0, 1, 2), "deltas", "0, 1 or 2")
+    require(options.num_mel_bins >= 3, "num_mel_bins", "3 or more")
+    if isinstance(options, MfccOptions):
+        require(1 <= options.num_ceps <= options.num_mel_bins, "num_ceps", f"1 to num_mel_bins={options.num_mel_bins}")
+    if options.sample_rate:
+        nyquist = options.sample_rate / 2
+        high = options.high_freq if options.high_freq > 0 else nyquist + options.high_freq
+        require(0 <= options.low_freq < high, "low_freq", f"0 or more and below the highest frequency, {high:g} Hz")
+        require(high <= nyquist, "high_freq", f"at most half the sample rate, {nyquist:g} Hz")
+    return options

@@ -1,0 +1,261 @@
+"""Features as models read them: normalised, with deltas, from files or straight from audio."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steps.corpus.data_dir import DataDir, read_data_dir
+from steps.corpus.tables import read_table
+from steps.errors import InputError
+from steps.feats.ark import read_matrix
+from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats
+from steps.feats.compute import check_finite, compute_features, utterance_samples
+from steps.feats.deltas import add_deltas
+from steps.feats.options import APPLIED_ON_READING, FeatureOptions, from_json, raw_dim, to_json
+
+KINDS = ("fbank", "mfcc")
+
+
+@dataclass(frozen=True, eq=False)
+class Features(Mapping[str, np.ndarray]):
+    """Utterance id -> matrix (T, dim) of float32, computed or read anew each time; can be sent to other processes.
+
+    Parameters
+    ----------
+    options : FbankOptions or MfccOptions
+    utterances : list of str
+        The ids, sorted.
+    raw : callable
+        Gives the features of an utterance before normalisation and deltas.
+    utt2spk : mapping
+        Utterance id -> speaker id.
+    stats : mapping
+        Speaker id -> what to normalise with; empty for none.
+    """
+
+    options: FeatureOptions
+    utterances: list[str]
+    raw: Callable[[str], np.ndarray]
+    utt2spk: Mapping[str, str]
+    stats: Mapping[str, Tensor]
+
+    @property
+    def dim(self) -> int:
+        """Number of values in a frame, deltas included."""
+        return raw_dim(self.options) * (self.options.deltas + 1)
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        features = torch.from_numpy(self.raw(utterance))
+        if self.stats:
+            features = apply_cmvn(features, self.stats[self.utt2spk[utterance]], self.options.cmvn_norm_vars)
+        return add_deltas(features, self.options.deltas).numpy()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.utterances)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+
+def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands: bool = False) -> Features:
+    """Open the features of a data directory, with normalisation and deltas applied utterance by utterance on access.
+
+    They are read from feats.scp where `data_dir` or ``data_dir/TYPE`` holds what `steps.make_feats` wrote, and computed
+    from wav.scp otherwise; for that all audio is gone through once, for the speakers' statistics and to leave out, by
+    name, what is shorter than a frame.
+
+    Parameters
+    ----------
+    data_dir : path
+        A data directory with audio or features, or the folder of a set that `steps.make_feats` wrote.
+    options : dict
+        From `training_options`, as a model carries them.
+    allow_commands : bool
+        Run commands in wav.scp.
+
+    Returns
+    -------
+    Features
+        A mapping of utterance id to numpy.ndarray (T, dim), float32.
+
+    Raises
+    ------
+    InputError
+        When the features were made with other options, the statistics for ``cmvn: global`` are missing, a file is
+        missing or damaged.
+    """
+    data_dir, values = Path(data_dir), dict(options)
+    stored_stats = values.pop("cmvn_stats", None)
+    wanted = from_json(values)
+    if not wanted.sample_rate:
+        raise InputError(
+            f"{data_dir}: the feature options say sample_rate 0, which only steps.make_feats can turn into the rate of "
+            "the first recording; give the rate in Hz"
+        )
+    folder = _made_folder(data_dir, wanted.type)
+    if folder is None:
+        features = _from_audio(read_data_dir(data_dir), wanted, allow_commands)
+    else:
+        _check_same(read_options(folder), wanted, folder)
+        features = _from_files(folder, wanted)
+    if wanted.cmvn == "none":
+        return _with_stats(features, {})
+    if wanted.cmvn == "global":
+        if stored_stats is None:
+            raise InputError(
+                f"{data_dir}: cmvn is global, but the feature options hold no statistics of the training set "
+                "(cmvn_stats, see training_options)"
+            )
+        total = torch.tensor(stored_stats, dtype=torch.float64)
+        return _with_stats(features, dict.fromkeys(features.utt2spk.values(), total))
+    for utterance in features:
+        if features.utt2spk.get(utterance) not in features.stats:
+            raise InputError(f"{data_dir}: utt2spk and cmvn.scp give utterance '{utterance}' no speaker's statistics")
+    return features
+
+
+def training_options(data_dir: str | Path, kind: str) -> dict[str, Any]:
+    """Give the options that a model trained on a set carries.
+
+    They are those of the set's features and, where ``cmvn`` is global, the set's statistics, which then normalise every
+    other set too.
+
+    Parameters
+    ----------
+    data_dir : path
+        A set that `steps.make_feats` wrote.
+    kind : {'fbank', 'mfcc'}
+
+    Raises
+    ------
+    InputError
+        When there are no such features.
+    """
+    folder = _made_folder(Path(data_dir), kind)
+    if folder is None:
+        raise InputError(f"{data_dir}: there are no {kind} features; make them with steps.make_feats")
+    options = read_options(folder)
+    values = to_json(options)
+    if options.cmvn == "global":
+        stats = _from_files(folder, options).stats
+        values["cmvn_stats"] = add_stats(stats[speaker] for speaker in sorted(stats)).tolist()
+    return values
+
+
+def read_options(folder: Path) -> FeatureOptions:
+    """Read feats.json, which says how a folder's features were made."""
+    path = folder / "feats.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); make the features again") from error
+    return from_json(values, str(path))
+
+
+def utterance_text(data_dir: str | Path) -> dict[str, str]:
+    """Utterance id -> transcript, of a data directory or of a set that `steps.make_feats` wrote."""
+    return _table_of(Path(data_dir), "text")
+
+
+def utterance_speakers(data_dir: str | Path) -> dict[str, str]:
+    """Utterance id -> speaker id, of a data directory or of a set that `steps.make_feats` wrote."""
+    return _table_of(Path(data_dir), "utt2spk")
+
+
+def _table_of(data_dir: Path, name: str) -> dict[str, str]:
+    places = [data_dir, *(data_dir / kind for kind in KINDS)]
+    return read_table(next((place / name for place in places if (place / name).exists()), data_dir / name))
+
+
+def _made_folder(data_dir: Path, kind: str) -> Path | None:
+    """Where the features lie; None when there is audio to compute them from."""
+    places = [place for place in (data_dir, data_dir / kind) if (place / "feats.scp").exists()]
+    made = next((place for place in places if (place / "feats.json").exists()), None)
+    if made is None and not (data_dir / "wav.scp").exists():
+        if places:
+            raise InputError(f"{places[0]}: feats.json is missing, so nothing says how the features were made")
+        raise InputError(f"{data_dir}: neither a wav.scp, nor features in it or in {kind}/: not a data directory")
+    return made
+
+
+def _check_same(made: FeatureOptions, wanted: FeatureOptions, folder: Path) -> None:
+    have, want = to_json(made), to_json(wanted)
+    for name in want:
+        if name not in APPLIED_ON_READING and have.get(name) != want[name]:
+            raise InputError(
+                f"{folder}/feats.json: the features were made with {name} {have.get(name)}, but the model wants "
+                f"{want[name]}; make features with the model's options, or train it again on these"
+            )
+
+
+def _with_stats(features: Features, stats: Mapping[str, Tensor]) -> Features:
+    return Features(features.options, features.utterances, features.raw, features.utt2spk, stats)
+
+
+def _from_files(folder: Path, options: FeatureOptions) -> Features:
+    entries = read_table(folder / "feats.scp", min_fields=2, verbatim=True)
+    speakers = read_table(folder / "cmvn.scp", min_fields=2, verbatim=True)
+    stats = {
+        speaker: torch.from_numpy(_stored(entry, folder, (2, raw_dim(options) + 1), f"speaker '{speaker}'", np.float64))
+        for speaker, entry in speakers.items()
+    }
+    raw = partial(_stored_features, entries, folder, raw_dim(options))
+    return Features(options, sorted(entries), raw, read_table(folder / "utt2spk", min_fields=2), stats)
+
+
+def _stored_features(entries: Mapping[str, str], folder: Path, dim: int, utterance: str) -> np.ndarray:
+    return _stored(entries[utterance], folder, (None, dim), f"utterance '{utterance}'", np.float32)
+
+
+def _stored(entry: str, folder: Path, shape: tuple[int | None, int], what: str, dtype: type[np.floating]) -> np.ndarray:
+    """Read a matrix of finite values and the given shape."""
+    matrix = read_matrix(entry, folder).astype(dtype)
+    if matrix.shape[1] != shape[1] or (shape[0] or matrix.shape[0]) != matrix.shape[0]:
+        raise InputError(f"{folder}: {what} has a matrix of {matrix.shape}, where {shape[1]} columns are expected")
+    return check_finite(matrix, f"{folder}: {what}")
+
+
+def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) -> Features:
+    stats: dict[str, Tensor] = {}
+    kept, short, rates = [], [], Counter()
+    for utterance in data.utterances:
+        samples, rate = utterance_samples(data, utterance, options.sample_rate, allow_commands)
+        rates[rate] += 1
+        features = torch.from_numpy(compute_features(samples, options, utterance))
+        if not len(features):
+            short.append(utterance)
+            continue
+        kept.append(utterance)
+        speaker = data.utt2spk[utterance]
+        stats[speaker] = stats.get(speaker, 0) + cmvn_stats(features)
+    say_resampled(rates, options.sample_rate)
+    say_short(data.path, short, len(kept))
+    return Features(options, kept, partial(_audio_features, data, options, allow_commands), data.utt2spk, stats)
+
+
+def _audio_features(data: DataDir, options: FeatureOptions, allow_commands: bool, utterance: str) -> np.ndarray:
+    samples, _ = utterance_samples(data, utterance, options.sample_rate, allow_commands)
+    return compute_features(samples, options, utterance)
+
+
+def say_resampled(rates: Mapping[int, int], to_rate: int) -> None:
+    """Print how many utterances had another rate than the features', one line per rate."""
+    for rate, count in sorted(rates.items()):
+        if rate != to_rate:
+            print(f"resampled {count} utterance{'s'[: count > 1]} from {rate} Hz to {to_rate} Hz")
+
+
+def say_short(where: Path, short: Sequence[str], kept: int) -> None:
+    """Name the utterances that hold no frame; an error when no others are there."""
+    if short:
+        print(f"{where}: left out, shorter than one frame: {' '.join(short)}")
+    if not kept:
+        raise InputError(f"{where}: none of the {len(short)} utterances is as long as one frame of features")

@@ -1,0 +1,160 @@
+"""Features of all sets, from audio to Kaldi's archives."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from steps.cli import command
+from steps.corpus.audio import resample
+from steps.corpus.data_dir import DataDir, data_dirs, read_data_dir, read_utterance_audio, subset
+from steps.corpus.tables import write_table
+from steps.feats.ark import append_file, append_matrix
+from steps.feats.cmvn import cmvn_stats
+from steps.feats.compute import compute_features
+from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions, check, to_json
+from steps.feats.reader import say_resampled, say_short
+from steps.output import output_dir
+from steps.parallel import Run, jobs
+
+BLOCK = 32  # utterances that a process takes at a time; fixed, so that sums do not depend on the number of processes
+
+
+def make_feats(
+    data: Path, feats: Path, mfcc: MfccOptions, fbank: FbankOptions, nj: int = 1, allow_commands: bool = False
+) -> None:
+    """Compute MFCC and log mel filterbanks of a data directory, or of each one in a folder.
+
+    Writes FEATS/SET/mfcc and FEATS/SET/fbank: Kaldi data directories with feats.scp (neither normalised nor with
+    deltas), cmvn.scp (statistics per speaker), utt2spk, spk2utt, text, utt2dur, utt2num_frames, and feats.json with the
+    options. A set that was there is replaced when the new one is whole; the results do not depend on --nj.
+
+    Parameters
+    ----------
+    data : Path
+        A data directory with wav.scp, or a folder of such.
+    feats : Path
+        Where the sets go, each in a folder of its name.
+    mfcc : MfccOptions
+        The features of the GMMs.
+    fbank : FbankOptions
+        The features of the networks.
+    nj : int
+        Number of processes.
+    allow_commands : bool
+        Run commands in wav.scp.
+
+    Raises
+    ------
+    InputError
+        For options that make no sense, and at the first recording that cannot be read.
+    """
+    sets = {name: read_data_dir(path) for name, path in data_dirs(data).items()}
+    first = sets.get("train", next(iter(sets.values())))
+    kinds = [check(_with_rate(check(options), first, allow_commands)) for options in (mfcc, fbank)]
+    rates: Counter[int] = Counter()
+    with jobs(nj) as run:
+        for name, data_dir in sets.items():
+            rates += make_set(data_dir, feats / name, kinds, run, allow_commands)
+    for rate in sorted({options.sample_rate for options in kinds}):
+        say_resampled(rates, rate)
+
+
+def _with_rate(options: FeatureOptions, data: DataDir, allow_commands: bool) -> FeatureOptions:
+    """Turn a sample rate of 0 into the rate of the first recording."""
+    if options.sample_rate:
+        return options
+    _, rate = read_utterance_audio(data, data.utterances[0], allow_commands)
+    return replace(options, sample_rate=rate)
+
+
+def make_set(data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Run, allow_commands: bool) -> Counter[int]:
+    """Compute the features of one data directory and give the number of utterances of each sample rate."""
+    with output_dir(out) as part:
+        for options in kinds:
+            (part / options.type).mkdir()
+        blocks = [subset(data, data.utterances[i : i + BLOCK]) for i in range(0, len(data.utterances), BLOCK)]
+        done = run(partial(_block, part, kinds, allow_commands), list(enumerate(blocks)), f"features of {out.name}")
+        seconds = {utterance: value for block in done for utterance, value in block.seconds.items()}
+        say_short(data.path, [utterance for block in done for utterance in block.short], len(seconds))
+        for options in kinds:
+            pieces = [block.pieces[options.type] for block in done]
+            _write_dir(part / options.type, out / options.type, subset(data, seconds), seconds, pieces)
+            (part / options.type / "feats.json").write_text(json.dumps(to_json(options), indent=1) + "\n")
+    hours = sum(seconds.values()) / 3600
+    print(f"{out}: {len(seconds)} utterances, {hours:.2f} h: {', '.join(options.type for options in kinds)}")
+    return sum((block.rates for block in done), Counter())
+
+
+@dataclass
+class _Piece:
+    """One type of features of a block of utterances."""
+
+    ark: Path
+    offsets: dict[str, int] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
+    stats: dict[str, np.ndarray] = field(default_factory=dict)  # by speaker
+
+
+@dataclass
+class _Block:
+    """What was computed of a block of utterances."""
+
+    pieces: dict[str, _Piece]  # by type
+    seconds: dict[str, float] = field(default_factory=dict)
+    short: list[str] = field(default_factory=list)
+    rates: Counter[int] = field(default_factory=Counter)
+
+
+def _block(part: Path, kinds: Sequence[FeatureOptions], allow_commands: bool, numbered: tuple[int, DataDir]) -> _Block:
+    number, data = numbered
+    done = _Block({options.type: _Piece(part / options.type / f"feats.{number}.ark") for options in kinds})
+    for utterance in data.utterances:
+        samples, rate = read_utterance_audio(data, utterance, allow_commands)
+        done.rates[rate] += 1
+        resampled = {to_rate: resample(samples, rate, to_rate) for to_rate in {o.sample_rate for o in kinds}}
+        features = {o.type: compute_features(resampled[o.sample_rate], o, utterance) for o in kinds}
+        if any(len(matrix) == 0 for matrix in features.values()):
+            done.short.append(utterance)
+            continue
+        done.seconds[utterance] = len(samples) / rate
+        for kind, matrix in features.items():
+            _add(done.pieces[kind], utterance, data.utt2spk[utterance], matrix)
+    return done
+
+
+def _add(piece: _Piece, utterance: str, speaker: str, matrix: np.ndarray) -> None:
+    piece.offsets[utterance] = append_matrix(piece.ark, utterance, matrix)
+    piece.frames[utterance] = len(matrix)
+    piece.stats[speaker] = piece.stats.get(speaker, 0) + cmvn_stats(torch.from_numpy(matrix)).numpy()
+
+
+def _write_dir(part: Path, out: Path, data: DataDir, seconds: Mapping[str, float], pieces: Sequence[_Piece]) -> None:
+    """Join the blocks' archives in `part` and write the tables, which name the place `out` that it gets later."""
+    out = out.absolute()
+    entries: dict[str, str] = {}
+    stats: dict[str, np.ndarray] = {}
+    for piece in pieces:
+        if piece.offsets:
+            begin = append_file(part / "feats.ark", piece.ark)
+            entries |= {utterance: f"{out}/feats.ark:{begin + offset}" for utterance, offset in piece.offsets.items()}
+        for speaker, more in piece.stats.items():
+            stats[speaker] = stats.get(speaker, 0) + more
+    cmvn = {speaker: append_matrix(part / "cmvn.ark", speaker, stats[speaker]) for speaker in sorted(stats)}
+    write_table(part / "feats.scp", entries)
+    write_table(part / "cmvn.scp", {speaker: f"{out}/cmvn.ark:{offset}" for speaker, offset in cmvn.items()})
+    write_table(part / "utt2spk", data.utt2spk)
+    write_table(part / "spk2utt", {speaker: " ".join(utterances) for speaker, utterances in data.spk2utt.items()})
+    write_table(part / "utt2dur", {utterance: f"{value:.3f}" for utterance, value in seconds.items()})
+    write_table(part / "utt2num_frames", {utt: str(n) for piece in pieces for utt, n in piece.frames.items()})
+    if data.text:
+        write_table(part / "text", data.text)
+
+
+if __name__ == "__main__":
+    command(make_feats)
