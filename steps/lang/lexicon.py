@@ -1,0 +1,240 @@
+"""Pronunciations: Kaldi's dict directories, and the disambiguation symbols that make a lexicon determinisable."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from steps.errors import InputError
+from steps.lang.lines import numbered_lines
+from steps.lang.symbols import EPSILON, RESERVED, UNK
+from steps.output import writing
+
+
+class Entry(NamedTuple):
+    """One pronunciation of a word; a word with variants has several."""
+
+    word: str
+    prob: float
+    phones: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """What a Kaldi dict directory holds.
+
+    `lexicon_path` is the file that the lexicon was read from, for messages.
+    """
+
+    lexicon_path: Path
+    lexicon: list[Entry]
+    silence_phones: list[str]
+    nonsilence_phones: list[str]
+    optional_silence: str
+
+
+def read_lexicon(path: str | Path) -> list[Entry]:
+    """Read ``lexicon.txt`` (``word phone phone ...``) or ``lexiconp.txt`` (``word probability phone phone ...``).
+
+    Which of the two it is, the name tells: that of a lexicon with probabilities begins with ``lexiconp``. Entries that
+    repeat an earlier one are left out, and said.
+
+    Returns
+    -------
+    list of Entry
+        In the order of the file; probability 1 where the file has none.
+
+    Raises
+    ------
+    InputError
+        With file and line: a word without phones, a reserved word, a probability that is not in (0, 1]. Also when
+        there is no entry at all.
+    """
+    path = Path(path)
+    with_probs = path.name.startswith("lexiconp")
+    entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
+    repeated = []
+    for line, text in numbered_lines(path):
+        if not text:
+            continue
+        entry = _parse_entry(text.split(), with_probs, f"{path}:{line}")
+        if (entry.word, entry.phones) in entries:
+            repeated.append(f"{entry.word} (line {line})")
+        entries.setdefault((entry.word, entry.phones), entry)
+    if not entries:
+        raise InputError(f"{path}: the lexicon is empty; it needs a line 'word phone phone ...' for each pronunciation")
+    if repeated:
+        print(f"{path}: {len(repeated)} entries repeat an earlier one and were dropped: {listing(repeated, 10)}")
+    return list(entries.values())
+
+
+def _parse_entry(fields: list[str], with_probs: bool, place: str) -> Entry:
+    word, *rest = fields
+    if word in RESERVED:
+        raise InputError(f"{place}: the word '{word}' is reserved; take it out of the lexicon")
+    prob = 1.0
+    if with_probs:
+        try:
+            prob = float(rest.pop(0)) if rest else 0.0
+        except ValueError:
+            prob = 0.0
+        if not 0 < prob <= 1:
+            raise InputError(
+                f"{place}: the second field of '{' '.join(fields)}' has to be a probability above 0 and up to 1; "
+                "a lexicon without probabilities is named lexicon.txt"
+            )
+    if not rest:
+        raise InputError(f"{place}: the word '{word}' has no phones after it")
+    return Entry(word, prob, tuple(rest))
+
+
+def read_dict_dir(path: str | Path) -> Dictionary:
+    """Read and check a Kaldi dict directory.
+
+    It holds ``lexiconp.txt`` (taken when both are there) or ``lexicon.txt``, ``silence_phones.txt``,
+    ``nonsilence_phones.txt`` (one or more phones a line) and ``optional_silence.txt``.
+
+    Raises
+    ------
+    InputError
+        Naming what is missing, or the file, line and phone that do not fit together.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: there is no such dict directory")
+    silence = _read_phones(path / "silence_phones.txt")
+    nonsilence = _read_phones(path / "nonsilence_phones.txt")
+    if both := sorted(set(silence) & set(nonsilence)):
+        raise InputError(
+            f"{path}: {listing(both)} in silence_phones.txt and in nonsilence_phones.txt; keep one of each"
+        )
+    optional = _read_phones(path / "optional_silence.txt")
+    if len(optional) != 1 or optional[0] not in silence:
+        raise InputError(
+            f"{path / 'optional_silence.txt'}: has to hold one phone of silence_phones.txt, but holds {listing(optional)}"
+        )
+    lexicon_path = path / "lexiconp.txt" if (path / "lexiconp.txt").exists() else path / "lexicon.txt"
+    lexicon = read_lexicon(lexicon_path)
+    _check_phones(lexicon_path, lexicon, {*silence, *nonsilence})
+    return Dictionary(lexicon_path, lexicon, silence, nonsilence, optional[0])
+
+
+def _read_phones(path: Path) -> list[str]:
+    phones: list[str] = []
+    for line, text in numbered_lines(path):
+        for phone in text.split():
+            if phone == EPSILON or re.fullmatch(r"#\d+", phone):
+                raise InputError(f"{path}:{line}: the phone '{phone}' is reserved; give it another name")
+            if phone in phones:
+                raise InputError(f"{path}:{line}: the phone '{phone}' is listed twice")
+            phones.append(phone)
+    if not phones:
+        raise InputError(f"{path}: no phone is listed")
+    return phones
+
+
+def _check_phones(path: Path, lexicon: Iterable[Entry], known: Collection[str]) -> None:
+    unknown = {phone: entry.word for entry in reversed(list(lexicon)) for phone in entry.phones if phone not in known}
+    if unknown:
+        found = listing([f"{phone} (in {word})" for phone, word in sorted(unknown.items())], 20)
+        raise InputError(f"{path}: phones that neither silence_phones.txt nor nonsilence_phones.txt lists: {found}")
+
+
+def write_dict_dir(path: str | Path, lexicon: Iterable[Entry]) -> None:
+    """Write a dict directory with the silence phones SIL (the optional silence) and SPN, and ``<UNK>`` said as SPN.
+
+    The other phones of the lexicon are the nonsilence phones, one a line. Probabilities are written (as lexiconp.txt)
+    when one of them is not 1.
+    """
+    path = Path(path)
+    silence = ["SIL", "SPN"]
+    entries = {(entry.word, entry.phones): entry for entry in [*lexicon, Entry(UNK, 1.0, ("SPN",))]}
+    nonsilence = sorted({phone for entry in entries.values() for phone in entry.phones} - set(silence))
+    with_probs = any(entry.prob != 1 for entry in entries.values())
+    rows = [[e.word, *([f"{e.prob:.6g}"] if with_probs else []), *e.phones] for _, e in sorted(entries.items())]
+    (path / ("lexicon.txt" if with_probs else "lexiconp.txt")).unlink(missing_ok=True)
+    _write_lines(path / ("lexiconp.txt" if with_probs else "lexicon.txt"), map(" ".join, rows))
+    _write_lines(path / "silence_phones.txt", silence)
+    _write_lines(path / "nonsilence_phones.txt", nonsilence)
+    _write_lines(path / "optional_silence.txt", silence[:1])
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with writing(path) as part:
+        part.write_bytes("".join(f"{line}\n" for line in lines).encode())
+
+
+def grapheme_lexicon(words: Iterable[str]) -> list[Entry]:
+    """Pronounce each word as its letters, for languages or corpora without a pronunciation dictionary.
+
+    A grapheme is a letter, digit or combining mark of the word in NFC, in lower case; apostrophes, hyphens and other
+    punctuation are silent.
+
+    Raises
+    ------
+    InputError
+        Naming the words that have no letter.
+
+    Example
+    -------
+    >>> grapheme_lexicon(["C'EST", "déjà"])
+    [Entry(word="C'EST", prob=1.0, phones=('c', 'e', 's', 't')), Entry(word='déjà', prob=1.0, phones=('d', 'é', 'j', 'à'))]
+    """
+    lexicon = [Entry(word, 1.0, _graphemes(word)) for word in sorted(set(words))]
+    if silent := [entry.word for entry in lexicon if not entry.phones]:
+        raise InputError(
+            f"{len(silent)} words have no letter to pronounce: {listing(silent, 20)}; "
+            "correct the text or give their phones in a lexicon"
+        )
+    return lexicon
+
+
+def _graphemes(word: str) -> tuple[str, ...]:
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).lower())
+    return tuple(character for character in text if unicodedata.category(character)[0] in "LMN")
+
+
+def add_lex_disambig(lexicon: Sequence[Entry]) -> tuple[list[Entry], int]:
+    """Append disambiguation symbols #1, #2, ... to pronunciations, as Kaldi's add_lex_disambig.pl does.
+
+    A pronunciation gets one when another entry has the same, or when it is the beginning of another.
+
+    Returns
+    -------
+    list of Entry
+        The lexicon with those symbols.
+    int
+        The highest symbol's number, 0 when none was needed.
+
+    Example
+    -------
+    >>> lexicon = [Entry("red", 1.0, ("R", "EH", "D")), Entry("read", 1.0, ("R", "EH", "D")), Entry("a", 1.0, ("R",))]
+    >>> marked, highest = add_lex_disambig(lexicon)
+    >>> [" ".join(entry.phones) for entry in marked], highest
+    (['R EH D #1', 'R EH D #2', 'R #1'], 2)
+    """
+    count = Counter(entry.phones for entry in lexicon)
+    beginnings = {phones[:length] for phones in count for length in range(1, len(phones))}
+    given: Counter[tuple[str, ...]] = Counter()
+    marked = []
+    for entry in lexicon:
+        if count[entry.phones] > 1 or entry.phones in beginnings:
+            given[entry.phones] += 1
+            entry = entry._replace(phones=(*entry.phones, f"#{given[entry.phones]}"))
+        marked.append(entry)
+    return marked, max(given.values(), default=0)
+
+
+def listing(items: Sequence[str], most: int = 100) -> str:
+    """Join items for a message, the first `most` of them.
+
+    Example
+    -------
+    >>> listing(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    shown = ", ".join(items[:most]) or "nothing"
+    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"
