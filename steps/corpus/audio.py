@@ -1,6 +1,7 @@
 """Recordings: what an entry of wav.scp says, and the samples behind it."""
 
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -216,13 +217,16 @@ def resample(samples: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
 def _opened(source: AudioSource, allow_commands: bool) -> Iterator[tuple[soundfile.SoundFile, AudioInfo]]:
     """Open a recording whose header holds what it tells."""
     if source.command is not None:
-        file: Path | BinaryIO = io.BytesIO(_run(source.command, allow_commands))
+        file: BinaryIO = io.BytesIO(_run(source.command, allow_commands))
     elif not source.path.is_file():
         raise InputError(f"{source}: there is no such audio file")
     elif not source.path.stat().st_size:
         raise InputError(f"{source}: the audio file is empty")
     else:
-        file = open(source.path, "rb")  # noqa: SIM115 (closed below); and soundfile then goes by content, not by name
+        try:  # a file without its name: soundfile then goes by content
+            file = os.fdopen(os.open(source.path, os.O_RDONLY), "rb")
+        except OSError as error:
+            raise InputError(f"{source}: cannot be read ({error.strerror})") from error
     with file:
         try:
             sound = soundfile.SoundFile(file)
@@ -273,7 +277,8 @@ def _pick_channel(info: AudioInfo, channel: int | None, source: AudioSource) -> 
 
 def _read(sound: soundfile.SoundFile, source: AudioSource, channel: int, first: int, last: int) -> np.ndarray:
     try:
-        sound.seek(first)
+        if first:  # seeking fails in a damaged flac, with a worse message than reading it
+            sound.seek(first)
         samples = sound.read(last - first, dtype="float32", always_2d=True)[:, channel]
     except soundfile.LibsndfileError as error:
         raise InputError(f"{source}: the audio file is truncated or damaged ({error.error_string})") from error

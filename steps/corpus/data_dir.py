@@ -68,7 +68,7 @@ class DataDir:
 
 
 def speakers(utt2spk: dict[str, str]) -> dict[str, list[str]]:
-    """Speaker -> utterances from utterance -> speaker, both sorted by code point.
+    """Speaker -> utterances from utterance -> speaker, both sorted by code point (spk2utt).
 
     Example
     -------
@@ -79,6 +79,17 @@ def speakers(utt2spk: dict[str, str]) -> dict[str, list[str]]:
     for utterance in sorted(utt2spk):
         spk2utt[utt2spk[utterance]].append(utterance)
     return spk2utt
+
+
+def invert(spk2utt: dict[str, str]) -> dict[str, str]:
+    """Utterance -> speaker from speaker -> its utterances in one string.
+
+    Example
+    -------
+    >>> invert({"a": "a1 a2", "b": "b1"})
+    {'a1': 'a', 'a2': 'a', 'b1': 'b'}
+    """
+    return {utterance: speaker for speaker, utterances in spk2utt.items() for utterance in utterances.split()}
 
 
 def parse_segment(entry: str) -> Segment:
@@ -150,8 +161,10 @@ def _read_strictly(path: Path) -> DataDir:
     text = read("text")
     utt2spk = read("utt2spk")
     if not (path / "utt2spk").is_file():
-        print(f"{path}: there is no utt2spk: each utterance counts as a speaker of its own")
-        utt2spk = {utterance: utterance for utterance in segments or wav}
+        utt2spk = invert(read("spk2utt"))
+        instead = "speakers are taken from spk2utt" if utt2spk else "each utterance counts as a speaker of its own"
+        print(f"{path}: there is no utt2spk: {instead}")
+        utt2spk = utt2spk or {utterance: utterance for utterance in segments or wav}
     if unsorted:
         print(f"{path}: not sorted by id, sorted on reading: {', '.join(unsorted)}")
     channels = {recording: channel for recording, channel in channels.items() if recording in wav}

@@ -60,7 +60,9 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
         content = content[3:]
         faults.append(Fault(1, "begins with a byte order mark (BOM)", lost=False))
     if crlf := content.count(b"\r\n"):
-        faults.append(Fault(content[: content.index(b"\r\n")].count(b"\n") + 1, f"CRLF ends {crlf} lines", lost=False))
+        faults.append(
+            Fault(content[: content.index(b"\r\n")].count(b"\n") + 1, f"{crlf} lines end with CRLF", lost=False)
+        )
     lines = content.split(b"\n")
     if lines[-1] == b"":
         del lines[-1]

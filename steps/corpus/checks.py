@@ -1,0 +1,231 @@
+"""The checks of a data directory: each adds to a list of problems, and gives what is left when they are repaired."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+from steps.corpus.audio import AudioInfo, check_audio, parse_wav_entry, segment_fault, times_fault
+from steps.corpus.data_dir import Segment, invert, parse_channel, speakers
+from steps.corpus.tables import Row, scan_table
+from steps.errors import InputError
+from steps.parallel import jobs
+
+T = TypeVar("T")
+Table = dict[str, Row]
+
+FILES = ("wav.scp", "segments", "reco2file_and_channel", "text", "utt2spk", "spk2utt")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a data directory.
+
+    Attributes
+    ----------
+    file : str
+        Its name in the directory.
+    line : int
+        From 1; 0 stands for the whole file.
+    message : str
+        What is wrong.
+    repair : str
+        What `fix_data_dir` does about it; empty when it cannot do anything.
+    warning : bool
+        Whether everything works all the same.
+    """
+
+    file: str
+    line: int
+    message: str
+    repair: str = ""
+    warning: bool = False
+
+    @property
+    def fixable(self) -> bool:
+        """Whether `fix_data_dir` repairs it."""
+        return bool(self.repair)
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {'warning: ' if self.warning else ''}{self.message}"
+
+
+def load(path: Path, name: str, problems: list[Problem]) -> Table:
+    """Read a table's usable lines."""
+    if not (path / name).is_file():
+        return {}
+    # an empty transcript is told of as such, and not as a line with too few fields
+    rows, faults = scan_table(path / name, min_fields=1 if name == "text" else 2, verbatim=name == "wav.scp")
+    for fault in faults:
+        problems.append(Problem(name, fault.line, fault.message, "line dropped" if fault.lost else "rewritten"))
+    for before, row in pairwise(rows):
+        if row.id < before.id:
+            message = f"not sorted by code point (LC_ALL=C): '{row.id}' comes after '{before.id}'"
+            problems.append(Problem(name, row.line, message, "file sorted"))
+            break
+    return {row.id: row for row in rows}
+
+
+def parsed(name: str, table: Table, parse: Callable[[str], T], repair: str, problems: list[Problem]) -> dict[str, T]:
+    """Parse the entries of a table, without those that cannot be."""
+    result = {}
+    for row in table.values():
+        try:
+            result[row.id] = parse(row.rest)
+        except InputError as error:
+            problems.append(Problem(name, row.line, f"'{row.id}': {error}", repair))
+    return result
+
+
+def read_channels(tables: dict[str, Table], problems: list[Problem]) -> dict[str, int]:
+    """Read which channel of a recording to take."""
+    name = "reco2file_and_channel"
+    for row in tables[name].values():
+        if row.id not in tables["wav.scp"]:
+            message = f"recording '{row.id}' is not in wav.scp"
+            problems.append(Problem(name, row.line, message, "line dropped", warning=True))
+    return parsed(name, tables[name], parse_channel, "line dropped", problems)
+
+
+def check_recordings(
+    path: Path, wav: Table, channels: dict[str, int], allow_commands: bool, nj: int, problems: list[Problem]
+) -> dict[str, AudioInfo | None]:
+    """Open each recording: None for one that cannot be read, nothing for a command that is not run."""
+    infos: dict[str, AudioInfo | None] = {}
+    items = [(row.rest, path, channels.get(row.id), allow_commands) for row in wav.values()]
+    with jobs(nj) as run:
+        results = run(_check_recording, items, desc="audio")
+    for row, result in zip(wav.values(), results, strict=True):
+        if isinstance(result, AudioInfo):
+            infos[row.id] = result
+        elif not allow_commands and parse_wav_entry(row.rest, path).command is not None:
+            problems.append(Problem("wav.scp", row.line, f"'{row.id}': {result}"))
+        else:
+            infos[row.id] = None
+            problems.append(Problem("wav.scp", row.line, f"'{row.id}': {result}", "dropped with its utterances"))
+    rates = Counter(info.rate for info in infos.values() if info)
+    if len(rates) > 1:
+        listed = ", ".join(f"{count} of {rate} Hz" for rate, count in rates.most_common())
+        message = f"recordings of different sample rates ({listed}); features resample them to one"
+        problems.append(Problem("wav.scp", 0, message, warning=True))
+    return infos
+
+
+def _check_recording(item: tuple[str, Path, int | None, bool]) -> AudioInfo | str:
+    entry, base, channel, allow_commands = item
+    try:
+        return check_audio(parse_wav_entry(entry, base), channel, allow_commands)
+    except InputError as error:
+        return str(error)
+
+
+def good_segments(
+    segments: dict[str, Segment],
+    tables: dict[str, Table],
+    infos: dict[str, AudioInfo | None],
+    problems: list[Problem],
+) -> Iterator[tuple[str, Segment]]:
+    """Keep the segments that are within a recording, as far as its length is known."""
+    for utterance, segment in segments.items():
+        if segment.recording not in tables["wav.scp"]:
+            fault = f"recording '{segment.recording}' is not in wav.scp"
+        elif info := infos.get(segment.recording):
+            fault = segment_fault(info, segment.start, segment.end)
+        else:
+            fault = times_fault(segment.start, segment.end)
+        if fault:
+            line = tables["segments"][utterance].line
+            problems.append(Problem("segments", line, f"'{utterance}': {fault}", "utterance dropped"))
+        else:
+            yield utterance, segment
+
+
+def check_unused_recordings(segments: dict[str, Segment], wav: Table, problems: list[Problem]) -> None:
+    """Warn of recordings without an utterance, where there are segments."""
+    used = {segment.recording for segment in segments.values()}
+    for row in wav.values() if segments else ():
+        if row.id not in used:
+            message = f"recording '{row.id}' is in no usable segment"
+            problems.append(Problem("wav.scp", row.line, message, "recording dropped", warning=True))
+
+
+def good_transcripts(path: Path, tables: dict[str, Table], source: str, problems: list[Problem]) -> dict[str, str]:
+    """Keep the transcripts that are not empty and have audio."""
+    table = tables["text"]
+    if not (path / "text").is_file():
+        problems.append(Problem("text", 0, "there is no text: nothing to train on or to score with", warning=True))
+        return {}
+    for row in tables[source].values():
+        if row.id not in table:
+            problems.append(Problem(source, row.line, f"utterance '{row.id}' has no text", "utterance dropped"))
+    result = {}
+    for row in table.values():
+        if row.id not in tables[source]:
+            message = f"text without audio: '{row.id}' is not in {source}"
+            problems.append(Problem("text", row.line, message, "line dropped"))
+        elif not row.rest:
+            problems.append(Problem("text", row.line, f"'{row.id}' has an empty transcript", "utterance dropped"))
+        else:
+            result[row.id] = row.rest
+    return result
+
+
+def good_utt2spk(path: Path, tables: dict[str, Table], source: str, problems: list[Problem]) -> dict[str, str]:
+    """Give every utterance a speaker."""
+    table = tables["utt2spk"]
+    own = "counts as a speaker of its own"
+    if not (path / "utt2spk").is_file():
+        known = invert({row.id: row.rest for row in tables["spk2utt"].values()})
+        repair = "made from spk2utt" if known else f"each utterance {own}"
+        problems.append(Problem("utt2spk", 0, "there is no utt2spk", repair))
+        return {utterance: known.get(utterance, utterance) for utterance in tables[source]}
+    for row in table.values():
+        if row.id not in tables[source]:
+            message = f"utterance '{row.id}' is not in {source}"
+            problems.append(Problem("utt2spk", row.line, message, "line dropped"))
+        elif " " in row.rest:
+            message = f"'{row.id}' has more than one speaker: '{row.rest}'"
+            problems.append(Problem("utt2spk", row.line, message, "the first is taken"))
+    for row in tables[source].values():
+        if row.id not in table:
+            problems.append(Problem(source, row.line, f"utterance '{row.id}' has no speaker in utt2spk", f"it {own}"))
+    return {utt: table[utt].rest.split()[0] if utt in table else utt for utt in tables[source]}
+
+
+def check_spk2utt(path: Path, tables: dict[str, Table], problems: list[Problem]) -> None:
+    """Compare spk2utt with utt2spk."""
+    repair = "made again from utt2spk"
+    if not (path / "spk2utt").is_file():
+        problems.append(Problem("spk2utt", 0, "there is no spk2utt", repair))
+        return
+    if not (path / "utt2spk").is_file():
+        return
+    expected = speakers({row.id: row.rest.split()[0] for row in tables["utt2spk"].values()})
+    for speaker in sorted({*expected, *tables["spk2utt"]}):
+        row = tables["spk2utt"].get(speaker, Row(0, speaker, ""))
+        lacking = sorted(set(expected.get(speaker, [])) - set(row.rest.split()))
+        extra = sorted(set(row.rest.split()) - set(expected.get(speaker, [])))
+        differences = [f"{word} {_some(utts)}" for word, utts in (("lacks", lacking), ("has also", extra)) if utts]
+        if differences:
+            message = f"does not agree with utt2spk: speaker '{speaker}' {' and '.join(differences)}"
+            problems.append(Problem("spk2utt", row.line, message, repair))
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
+def check_speaker_order(utt2spk: Table, problems: list[Problem]) -> None:
+    """Warn, as Kaldi's validate_data_dir.sh does, where sorting by utterance does not sort by speaker."""
+    rows = sorted(utt2spk.values(), key=lambda row: row.id)
+    for before, row in pairwise(rows):
+        if row.rest < before.rest:
+            message = (
+                f"'{row.id}' of speaker '{row.rest}' sorts after '{before.id}' of speaker '{before.rest}'; Kaldi wants "
+                "speakers in the order of their utterances: make the speaker's id a prefix of the utterance's"
+            )
+            problems.append(Problem("utt2spk", row.line, message, warning=True))
+            return

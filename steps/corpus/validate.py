@@ -1,0 +1,111 @@
+"""All that is wrong with a data directory at once, and a repaired copy of it."""
+
+from pathlib import Path
+
+from steps.corpus import checks
+from steps.corpus.checks import FILES, Problem, Table
+from steps.corpus.data_dir import DataDir, parse_segment, write_data_dir
+from steps.errors import InputError
+from steps.output import output_dir
+
+
+def find_problems(
+    path: str | Path, allow_commands: bool = False, check_audio: bool = True, nj: int = 1
+) -> list[Problem]:
+    """List all problems of a data directory, by file and line.
+
+    Parameters
+    ----------
+    path : path
+        The directory.
+    allow_commands : bool
+        Run the commands of wav.scp; without it each is a problem.
+    check_audio : bool
+        Open the audio. Headers are read for PCM, all samples for compressed files and those of floating-point numbers.
+    nj : int
+        Processes that open audio.
+
+    Raises
+    ------
+    InputError
+        When there is no such directory.
+    """
+    return _examine(Path(path), allow_commands, check_audio, nj)[0]
+
+
+def fix_data_dir(
+    path: str | Path, out: str | Path, allow_commands: bool = False, check_audio: bool = True, nj: int = 1
+) -> list[str]:
+    """Write a copy of a data directory without its fixable problems.
+
+    Returns
+    -------
+    list of str
+        What was changed or dropped, with file, line and reason.
+
+    Raises
+    ------
+    InputError
+        When `out` is there already, or no utterance would remain.
+    """
+    path, out = Path(path), Path(out)
+    if out.exists():
+        raise InputError(f"{out}: is there already; the repaired copy needs a new directory")
+    problems, data = _examine(path, allow_commands, check_audio, nj)
+    if not data.utt2spk:
+        reasons = "\n".join(f"  {path}/{problem}" for problem in problems)
+        raise InputError(f"{path}: cannot be repaired, no utterance would remain:\n{reasons}")
+    with output_dir(out) as part:
+        write_data_dir(part, data)
+    others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in FILES)
+    return [
+        *(f"{path}/{problem}: {problem.repair}" for problem in problems if problem.fixable),
+        *(f"{path}/{name}: not copied" for name in others),
+    ]
+
+
+def _examine(path: Path, allow_commands: bool, audio: bool, nj: int) -> tuple[list[Problem], DataDir]:
+    """Find the problems, and what remains of the directory without them."""
+    if not path.is_dir():
+        raise InputError(f"{path}: there is no such directory")
+    problems: list[Problem] = []
+    tables = {name: checks.load(path, name, problems) for name in FILES}
+    if tables["wav.scp"]:
+        data = _consistent(path, tables, problems, allow_commands, audio, nj)
+    else:
+        data = DataDir(path, {}, {}, {})
+        problems.append(Problem("wav.scp", 0, "there is no wav.scp, or no usable line in it"))
+    return sorted(problems, key=lambda problem: (FILES.index(problem.file), problem.line)), data
+
+
+def _consistent(
+    path: Path, tables: dict[str, Table], problems: list[Problem], allow_commands: bool, audio: bool, nj: int
+) -> DataDir:
+    """Keep the utterances that all tables agree on and whose audio can be read."""
+    wav = tables["wav.scp"]
+    source = "segments" if tables["segments"] else "wav.scp"
+    segments = checks.parsed("segments", tables["segments"], parse_segment, "utterance dropped", problems)
+    channels = checks.read_channels(tables, problems)
+    infos = checks.check_recordings(path, wav, channels, allow_commands, nj, problems) if audio else {}
+    bad = {recording for recording, info in infos.items() if info is None}
+    segments = dict(checks.good_segments(segments, tables, infos, problems))
+    checks.check_unused_recordings(segments, wav, problems)
+    transcripts = checks.good_transcripts(path, tables, source, problems)
+
+    kept = {utt for utt in segments if segments[utt].recording not in bad} if source == "segments" else set(wav) - bad
+    if (path / "text").is_file():
+        kept &= set(transcripts)
+    utt2spk = checks.good_utt2spk(path, tables, source, problems)
+    checks.check_spk2utt(path, tables, problems)
+    checks.check_speaker_order(tables["utt2spk"], problems)
+
+    segments = {utt: segments[utt] for utt in kept if utt in segments}
+    recordings = {segment.recording for segment in segments.values()} if source == "segments" else kept
+    return DataDir(
+        path,
+        wav={recording: wav[recording].rest for recording in sorted(recordings)},
+        text={utt: transcripts[utt] for utt in kept if utt in transcripts},
+        utt2spk={utt: utt2spk[utt] for utt in kept},
+        segments=segments,
+        channels={recording: channel for recording, channel in channels.items() if recording in recordings},
+    )
