@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import soundfile
+
 from steps.corpus import checks
 from steps.corpus.checks import FILES, Problem, Table
 from steps.corpus.data_dir import DataDir, parse_segment, write_data_dir
@@ -57,11 +59,16 @@ def fix_data_dir(
         raise InputError(f"{path}: cannot be repaired, no utterance would remain:\n{reasons}")
     with output_dir(out) as part:
         write_data_dir(part, data)
-    others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in FILES)
+    others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in FILES and not _is_audio(p))
     return [
         *(f"{path}/{problem}: {problem.repair}" for problem in problems if problem.fixable),
         *(f"{path}/{name}: not copied" for name in others),
     ]
+
+
+def _is_audio(path: Path) -> bool:
+    """Tell by the name whether a file is audio, which stays where it is."""
+    return path.suffix[1:].upper() in soundfile.available_formats()
 
 
 def _examine(path: Path, allow_commands: bool, audio: bool, nj: int) -> tuple[list[Problem], DataDir]:

@@ -85,7 +85,8 @@ def test_the_channel_of_audio_that_has_only_one_is_that_one(wav):
     np.testing.assert_array_equal(read_audio(source(wav), 1)[0], noise()[:, 0])
 
 
-def write_missing(path: Path) -> None: ...
+def write_missing(path: Path) -> None:
+    assert not path.exists()
 
 
 def write_empty(path: Path) -> None:

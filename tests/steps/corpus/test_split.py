@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.corpus.split import normalise_transcript, split_jobs, stable_split
@@ -9,6 +9,7 @@ TRANSCRIPTS = st.dictionaries(st.text(min_size=1), st.text("ab ,AB'é"), max_siz
 SHARES = st.sampled_from([{"train": 80, "dev": 10, "test": 10}, {"a": 50, "b": 0, "c": 50}, {"all": 100}])
 
 
+@settings(deadline=None)
 @given(TRANSCRIPTS, SHARES)
 def test_each_utterance_is_in_one_set_and_each_transcript_too(transcripts, shares):
     sets = stable_split(transcripts, shares)
@@ -19,6 +20,7 @@ def test_each_utterance_is_in_one_set_and_each_transcript_too(transcripts, share
     assert all(not sets[name] for name, share in shares.items() if share == 0)
 
 
+@settings(deadline=None)
 @given(TRANSCRIPTS, SHARES, st.data())
 def test_an_utterance_goes_where_it_goes_without_the_others(transcripts, shares, data):
     sets = stable_split(transcripts, shares)
@@ -44,6 +46,7 @@ def test_shares_that_do_not_add_up(shares):
         stable_split({"a": "b"}, shares)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers()), st.integers(1, 40))
 def test_blocks_of_jobs(items, n):
     blocks = split_jobs(items, n)

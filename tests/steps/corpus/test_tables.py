@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.corpus.tables import read_table, scan_table, write_table
@@ -10,6 +10,7 @@ WORD = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]),
 )
 
 
+@settings(deadline=None)
 @given(table=st.dictionaries(WORD, st.lists(WORD).map(" ".join)))
 def test_what_is_written_is_read(tmp_path_factory, table):
     path = tmp_path_factory.mktemp("tables") / "text"
