@@ -71,7 +71,7 @@ def prepare_lang(
     vocabulary = _spoken_words(dictionary) | {word for words in sentences for word in words}
     model = _read_lm(lm, vocabulary) if lm else train_ngram(sentences, vocabulary, order)
     with output_dir(lang) as part:
-        words, phones = _write_lexicon(part, dictionary, sil_prob)
+        phones = _write_lexicon(part, dictionary, sil_prob)
         ids = {kind: [phones[p] for p in group] for kind, group in _phone_sets(dictionary).items()}
         write_topo(part / "topo", ids["silence"], ids["nonsilence"], silence_states, nonsilence_states)
         write_arpa(part / "lm.arpa", model)
@@ -146,8 +146,8 @@ def _phone_sets(dictionary: Dictionary) -> dict[str, list[str]]:
     }
 
 
-def _write_lexicon(lang: Path, dictionary: Dictionary, sil_prob: float) -> tuple[dict[str, int], dict[str, int]]:
-    """Write the symbol tables, phone lists, lexicon and both L; give words and phones."""
+def _write_lexicon(lang: Path, dictionary: Dictionary, sil_prob: float) -> dict[str, int]:
+    """Write the symbol tables, phone lists, lexicon and both L; give the phone symbols."""
     marked, highest = add_lex_disambig(dictionary.lexicon)
     sets = _phone_sets(dictionary)
     sets["disambig"] = [f"#{i}" for i in range(highest + 2)]  # #0 for back-off, the last one for optional silence
@@ -166,7 +166,7 @@ def _write_lexicon(lang: Path, dictionary: Dictionary, sil_prob: float) -> tuple
     write_fst(lang / "L.fst", lexicon_fst(dictionary.lexicon, phones, words, sil_prob, silence))
     with_disambig = lexicon_fst(marked, phones, words, sil_prob, silence, sets["disambig"][-1])
     write_fst(lang / "L_disambig.fst", with_disambig)
-    return words, phones
+    return phones
 
 
 def _sorted(lexicon: list[Entry]) -> list[Entry]:

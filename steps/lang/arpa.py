@@ -22,7 +22,10 @@ NO_MASS = 1e-30
 
 @dataclass(frozen=True)
 class Arpa:
-    """A back-off model: ``probs[n - 1]`` holds the n-grams, `backoffs` the weight of a history (0 where it has none)."""
+    """A back-off model.
+
+    ``probs[n - 1]`` holds the n-grams, `backoffs` the weights of the histories (0 for one that it lacks).
+    """
 
     probs: list[dict[Ngram, float]]
     backoffs: dict[Ngram, float]
@@ -65,7 +68,7 @@ def sentence_log_prob(model: Arpa, words: Sequence[str]) -> float:
 
 @dataclass(frozen=True)
 class Perplexity:
-    """How well a model predicts a text: the perplexity over its known words and sentence ends, and the unknown words."""
+    """How well a model predicts a text, over the words that it knows (all but `oov` of them) and the sentence ends."""
 
     value: float
     words: int

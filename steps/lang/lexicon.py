@@ -113,9 +113,8 @@ def read_dict_dir(path: str | Path) -> Dictionary:
         )
     optional = _read_phones(path / "optional_silence.txt")
     if len(optional) != 1 or optional[0] not in silence:
-        raise InputError(
-            f"{path / 'optional_silence.txt'}: has to hold one phone of silence_phones.txt, but holds {listing(optional)}"
-        )
+        found = listing(optional)
+        raise InputError(f"{path / 'optional_silence.txt'}: holds {found}, but has to hold one of silence_phones.txt")
     lexicon_path = path / "lexiconp.txt" if (path / "lexiconp.txt").exists() else path / "lexicon.txt"
     lexicon = read_lexicon(lexicon_path)
     _check_phones(lexicon_path, lexicon, {*silence, *nonsilence})
@@ -180,8 +179,8 @@ def grapheme_lexicon(words: Iterable[str]) -> list[Entry]:
 
     Example
     -------
-    >>> grapheme_lexicon(["C'EST", "déjà"])
-    [Entry(word="C'EST", prob=1.0, phones=('c', 'e', 's', 't')), Entry(word='déjà', prob=1.0, phones=('d', 'é', 'j', 'à'))]
+    >>> [" ".join(entry.phones) for entry in grapheme_lexicon(["C'EST", "déjà"])]
+    ['c e s t', 'd é j à']
     """
     lexicon = [Entry(word, 1.0, _graphemes(word)) for word in sorted(set(words))]
     if silent := [entry.word for entry in lexicon if not entry.phones]:

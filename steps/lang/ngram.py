@@ -5,14 +5,12 @@ import io
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from kaldingram.train import NgramCounts
+from kaldingram.train import CountsForHistory, NgramCounts
 
 from steps.errors import InputError
 from steps.lang.arpa import ZERO, Arpa, Ngram, children, log_prob
 from steps.lang.symbols import BOS, EOS
 
-# The discount where no n-gram occurs twice: the estimate n1 / (n1 + 2 n2) would then take all from what was seen once.
-USUAL_DISCOUNT = 0.75
 NOTHING_LEFT = 1e-10  # probability mass below this is rounding
 
 
@@ -68,9 +66,20 @@ def _discounted(sentences: Iterable[Sequence[str]], order: int) -> NgramCounts:
         raise InputError("there is no text to train the n-gram model on")
     with contextlib.redirect_stderr(io.StringIO()):  # its progress bars cannot be turned off
         counts.cal_discounting_constants()
-        counts.d = [min(d, USUAL_DISCOUNT) if d >= 1 else d for d in counts.d]
+        counts.d = [_below_one(d, table) for d, table in zip(counts.d, counts.counts, strict=True)]
         counts.cal_f()
     return counts
+
+
+def _below_one(discount: float, table: dict[Ngram, CountsForHistory]) -> float:
+    """Estimate the discount n1 / (n1 + 2 n2) as if one n-gram occurred twice where none does.
+
+    It would be 1 else, and leave nothing to the n-grams that occur once.
+    """
+    if discount < 1:
+        return discount
+    once = sum(count == 1 for group in table.values() for count in group.word_to_count.values())
+    return once / (once + 2)
 
 
 def _unigrams(counts: NgramCounts, vocabulary: Collection[str]) -> dict[Ngram, float]:

@@ -1,0 +1,195 @@
+import gzip
+import json
+import re
+import subprocess
+import sys
+
+import kaldifst
+import pytest
+import yaml
+
+from steps.errors import InputError
+from steps.hmm.topology import read_topo
+from steps.lang.arpa import log_prob, read_arpa
+from steps.lang.lexicon import Entry, read_lexicon, write_dict_dir
+from steps.lang.symbols import read_symbols
+from steps.prepare_lang import prepare_lang
+
+LEXICON = [
+    Entry("yes", 1.0, ("Y", "EH", "S")),
+    Entry("no", 1.0, ("N", "OW")),
+    Entry("know", 1.0, ("N", "OW")),
+    Entry("no", 1.0, ("N",)),
+    Entry("!SIL", 1.0, ("SIL",)),
+]
+TEXT = "u1 yes no\nu2 no no yes\nu3 yes\n"
+ARPA = """\\data\\
+ngram 1=6
+ngram 2=2
+
+\\1-grams:
+-99\t<s>\t-0.3
+-0.5\t</s>
+-0.5\tyes\t-0.2
+-0.6\tno\t-0.1
+-0.9\t<UNK>
+-0.9\tNO
+
+\\2-grams:
+-0.1\t<s> yes
+-0.4\tno NO
+
+\\end\\
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    write_dict_dir(tmp_path / "dict", LEXICON)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "text").write_text(TEXT)
+    return tmp_path
+
+
+def run(corpus, **options):
+    prepare_lang(corpus / "train", corpus / "dict", corpus / "lang", **options)
+    return json.loads((corpus / "lang" / "lang.json").read_text())
+
+
+def numbers(path):
+    return [int(line) for line in path.read_text().split()]
+
+
+def test_files(corpus, capsys):
+    facts = run(corpus)
+    lang = corpus / "lang"
+    words, phones = read_symbols(lang / "words.txt"), read_symbols(lang / "phones.txt")
+    assert list(words) == ["<eps>", "!SIL", "<UNK>", "know", "no", "yes", "#0", "<s>", "</s>"]
+    assert list(phones) == ["<eps>", "SIL", "SPN", "EH", "N", "OW", "S", "Y", "#0", "#1", "#2", "#3"]
+    assert numbers(lang / "phones" / "silence.int") == [1, 2]
+    assert numbers(lang / "phones" / "nonsilence.int") == [3, 4, 5, 6, 7]
+    assert numbers(lang / "phones" / "disambig.int") == [8, 9, 10, 11]
+    assert numbers(lang / "phones" / "optional_silence.int") == [1]
+    assert (lang / "phones" / "optional_silence.txt").read_text() == "SIL\n"
+    assert (lang / "oov.txt").read_text() == "<UNK>\n"
+    assert set(read_lexicon(lang / "lexicon.txt")) == {*LEXICON, Entry("<UNK>", 1.0, ("SPN",))}
+    assert len(read_topo(lang / "topo")) == 7
+    assert facts["lm"] == "bigram"
+    assert facts["words"] == 5
+    assert facts["oov_rate"] == 0
+    assert facts["words_not_in_train"] == 3
+    said = capsys.readouterr().out
+    assert "5 words, 6 pronunciations, 2 silence and 5 other phones" in said
+    assert re.search(r"language model bigram: 5 1-grams, 7 2-grams; perplexity \d\.\d\d on the training text", said)
+
+
+def test_language_model_has_the_lexicon_without_silence_words(corpus):
+    run(corpus)
+    model = read_arpa(corpus / "lang" / "lm.arpa")
+    assert model.words == ["know", "no", "yes"]
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_graph_determinises_and_accepts_every_word(corpus, order):
+    run(corpus, order=order)
+    lang = corpus / "lang"
+    graph = kaldifst.compose(
+        kaldifst.StdVectorFst.read(str(lang / "L_disambig.fst")), kaldifst.StdVectorFst.read(str(lang / "G.fst"))
+    )
+    assert kaldifst.determinize_star(graph, max_states=10_000) is False
+    kaldifst.arcsort(graph, "olabel")
+    words = read_symbols(lang / "words.txt")
+    for word in ("know", "no", "yes"):
+        assert kaldifst.compose(graph, kaldifst.make_linear_acceptor([words[word]])).num_states > 0
+    assert kaldifst.compose(graph, kaldifst.make_linear_acceptor([words["<UNK>"]])).num_states == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_users_language_model(corpus, capsys, packed):
+    path = corpus / ("small.arpa.gz" if packed else "small.arpa")
+    path.write_bytes(gzip.compress(ARPA.encode()) if packed else ARPA.encode())
+    facts = run(corpus, lm=path)
+    model = read_arpa(corpus / "lang" / "lm.arpa")
+    assert model.words == ["no", "yes"]
+    total = sum(10 ** log_prob(model, ("no", word)) for word in ("no", "yes", "</s>"))
+    assert total == pytest.approx(1, abs=1e-5)
+    assert facts["lm"] == "small"
+    assert facts["order"] == 2
+    said = capsys.readouterr().out
+    assert "2 words that are not in the lexicon were dropped: <UNK>, NO" in said
+    assert "lacks 1 words of the lexicon, which cannot be recognised: know" in said
+
+
+def test_name_of_the_language_model(corpus):
+    assert run(corpus, order=4)["lm"] == "4gram"
+    assert run(corpus, order=1)["lm"] == "unigram"
+    assert run(corpus, order=1, lm_name="mine")["lm"] == "mine"
+
+
+def test_words_without_pronunciation(corpus, capsys):
+    (corpus / "train" / "text").write_text(TEXT + "u4 maybe yes maybe perhaps\n")
+    with pytest.raises(InputError, match=r"text: 2 words have no pronunciation in .*: maybe \(2\), perhaps \(1\); add"):
+        run(corpus)
+    assert not (corpus / "lang").exists()
+    facts = run(corpus, oov_to_unk=True)
+    assert "2 words without pronunciation are taken as <UNK>: maybe (2), perhaps (1)" in capsys.readouterr().out
+    assert facts["oov_rate"] == pytest.approx(3 / 10)
+    assert facts["oov_to_unk"] is True
+    assert "<UNK>" in read_arpa(corpus / "lang" / "lm.arpa").words
+
+
+def test_no_unk_to_take_words_as(corpus):
+    (corpus / "train" / "text").write_text("u1 maybe\n")
+    (corpus / "dict" / "lexicon.txt").write_text("yes Y\n")
+    with pytest.raises(InputError, match=r"lexicon.txt: there is no <UNK> .*maybe.* add the line '<UNK> SPN'"):
+        run(corpus, oov_to_unk=True)
+
+
+def test_text_with_crlf_and_bom(corpus):
+    (corpus / "train" / "text").write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    assert run(corpus)["oov_rate"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sil_prob": 1.0}, "sil_prob is 1.0"),
+        ({"order": 0}, "the order of the n-gram model is 0"),
+        ({"silence_states": 0}, "silence_states is 0"),
+        ({"lm": "nowhere.arpa"}, "nowhere.arpa: there is no such file"),
+    ],
+)
+def test_bad_options(corpus, options, message):
+    with pytest.raises(InputError, match=message):
+        run(corpus, **options)
+    assert not (corpus / "lang").exists()
+
+
+def test_empty_and_missing_text(corpus):
+    (corpus / "train" / "text").write_text("u1\nu2\n")
+    with pytest.raises(InputError, match="text: there is no transcript in it"):
+        run(corpus)
+    (corpus / "train" / "text").unlink()
+    with pytest.raises(InputError, match="text: there is no such file"):
+        run(corpus)
+
+
+def test_command_with_the_configuration(corpus):
+    arguments = ["--config", "conf/lang.yaml", "--sil-prob", "0", corpus / "train", corpus / "dict", corpus / "lang"]
+    done = subprocess.run([sys.executable, "-m", "steps.prepare_lang", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (corpus / "lang" / "G.fst").exists()
+    # no optional silence: SIL is only where the word !SIL is
+    lexicon = kaldifst.StdVectorFst.read(str(corpus / "lang" / "L.fst"))
+    arcs = [arc for state in kaldifst.StateIterator(lexicon) for arc in kaldifst.ArcIterator(lexicon, state)]
+    assert all(arc.olabel == 1 for arc in arcs if arc.ilabel == 1)
+
+
+def test_configuration_holds_the_defaults():
+    import inspect
+
+    with open("conf/lang.yaml", encoding="utf-8") as file:
+        options = yaml.safe_load(file)
+    parameters = inspect.signature(prepare_lang).parameters
+    assert options == {name: parameters[name].default for name in options}
