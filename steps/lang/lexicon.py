@@ -1,7 +1,6 @@
 """Pronunciations: Kaldi's dict directories, and the disambiguation symbols that make a lexicon determinisable."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from typing import NamedTuple
 
 from steps.errors import InputError
 from steps.lang.lines import numbered_lines
-from steps.lang.symbols import EPSILON, RESERVED, UNK
-from steps.output import writing
+from steps.lang.symbols import EPSILON, RESERVED
 
 
 class Entry(NamedTuple):
@@ -140,60 +138,6 @@ def _check_phones(path: Path, lexicon: Iterable[Entry], known: Collection[str]) 
     if unknown:
         found = listing([f"{phone} (in {word})" for phone, word in sorted(unknown.items())], 20)
         raise InputError(f"{path}: phones that neither silence_phones.txt nor nonsilence_phones.txt lists: {found}")
-
-
-def write_dict_dir(path: str | Path, lexicon: Iterable[Entry]) -> None:
-    """Write a dict directory with the silence phones SIL (the optional silence) and SPN, and ``<UNK>`` said as SPN.
-
-    The other phones of the lexicon are the nonsilence phones, one a line. Probabilities are written (as lexiconp.txt)
-    when one of them is not 1.
-    """
-    path = Path(path)
-    silence = ["SIL", "SPN"]
-    entries = {(entry.word, entry.phones): entry for entry in [*lexicon, Entry(UNK, 1.0, ("SPN",))]}
-    nonsilence = sorted({phone for entry in entries.values() for phone in entry.phones} - set(silence))
-    with_probs = any(entry.prob != 1 for entry in entries.values())
-    rows = [[e.word, *([f"{e.prob:.6g}"] if with_probs else []), *e.phones] for _, e in sorted(entries.items())]
-    (path / ("lexicon.txt" if with_probs else "lexiconp.txt")).unlink(missing_ok=True)
-    _write_lines(path / ("lexiconp.txt" if with_probs else "lexicon.txt"), map(" ".join, rows))
-    _write_lines(path / "silence_phones.txt", silence)
-    _write_lines(path / "nonsilence_phones.txt", nonsilence)
-    _write_lines(path / "optional_silence.txt", silence[:1])
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    with writing(path) as part:
-        part.write_bytes("".join(f"{line}\n" for line in lines).encode())
-
-
-def grapheme_lexicon(words: Iterable[str]) -> list[Entry]:
-    """Pronounce each word as its letters, for languages or corpora without a pronunciation dictionary.
-
-    A grapheme is a letter, digit or combining mark of the word in NFC, in lower case; apostrophes, hyphens and other
-    punctuation are silent.
-
-    Raises
-    ------
-    InputError
-        Naming the words that have no letter.
-
-    Example
-    -------
-    >>> [" ".join(entry.phones) for entry in grapheme_lexicon(["C'EST", "déjà"])]
-    ['c e s t', 'd é j à']
-    """
-    lexicon = [Entry(word, 1.0, _graphemes(word)) for word in sorted(set(words))]
-    if silent := [entry.word for entry in lexicon if not entry.phones]:
-        raise InputError(
-            f"{len(silent)} words have no letter to pronounce: {listing(silent, 20)}; "
-            "correct the text or give their phones in a lexicon"
-        )
-    return lexicon
-
-
-def _graphemes(word: str) -> tuple[str, ...]:
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).lower())
-    return tuple(character for character in text if unicodedata.category(character)[0] in "LMN")
 
 
 def add_lex_disambig(lexicon: Sequence[Entry]) -> tuple[list[Entry], int]:

@@ -11,17 +11,15 @@ import yaml
 from steps.errors import InputError
 from steps.hmm.topology import read_topo
 from steps.lang.arpa import log_prob, read_arpa
-from steps.lang.lexicon import Entry, read_lexicon, write_dict_dir
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 
-LEXICON = [
-    Entry("yes", 1.0, ("Y", "EH", "S")),
-    Entry("no", 1.0, ("N", "OW")),
-    Entry("know", 1.0, ("N", "OW")),
-    Entry("no", 1.0, ("N",)),
-    Entry("!SIL", 1.0, ("SIL",)),
-]
+DICT = {
+    "lexicon": "<UNK> SPN\nyes Y EH S\nno N OW\nknow N OW\nno N\n!SIL SIL\n",
+    "silence_phones": "SIL\nSPN\n",
+    "nonsilence_phones": "EH\nN\nOW\nS\nY\n",
+    "optional_silence": "SIL\n",
+}
 TEXT = "u1 yes no\nu2 no no yes\nu3 yes\n"
 ARPA = """\\data\\
 ngram 1=6
@@ -45,8 +43,10 @@ ngram 2=2
 
 @pytest.fixture
 def corpus(tmp_path):
-    write_dict_dir(tmp_path / "dict", LEXICON)
-    (tmp_path / "train").mkdir()
+    for folder in ("dict", "train"):
+        (tmp_path / folder).mkdir()
+    for name, content in DICT.items():
+        (tmp_path / "dict" / f"{name}.txt").write_text(content)
     (tmp_path / "train" / "text").write_text(TEXT)
     return tmp_path
 
@@ -72,7 +72,7 @@ def test_files(corpus, capsys):
     assert numbers(lang / "phones" / "optional_silence.int") == [1]
     assert (lang / "phones" / "optional_silence.txt").read_text() == "SIL\n"
     assert (lang / "oov.txt").read_text() == "<UNK>\n"
-    assert set(read_lexicon(lang / "lexicon.txt")) == {*LEXICON, Entry("<UNK>", 1.0, ("SPN",))}
+    assert (lang / "lexicon.txt").read_text().splitlines() == sorted(DICT["lexicon"].splitlines())
     assert len(read_topo(lang / "topo")) == 7
     assert facts["lm"] == "bigram"
     assert facts["words"] == 5

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.errors import InputError
-from steps.lang.lexicon import Entry, add_lex_disambig, grapheme_lexicon, read_dict_dir, read_lexicon, write_dict_dir
+from steps.lang.lexicon import Entry, add_lex_disambig, read_dict_dir, read_lexicon
 from steps.lang.symbols import read_symbols, word_symbols, write_symbols
 
 
@@ -114,28 +114,6 @@ def test_missing_dict_dir_and_file(tmp_path):
     (tmp_path / "optional_silence.txt").unlink()
     with pytest.raises(InputError, match=r"optional_silence.txt: there is no such file"):
         read_dict_dir(tmp_path)
-
-
-@pytest.mark.parametrize("prob", [1.0, 0.5])
-def test_written_dict_dir_is_read(tmp_path, prob):
-    lexicon = [Entry("no", prob, ("N", "OW")), Entry("yes", 1.0, ("Y",))]
-    write_dict_dir(tmp_path, [Entry("old", 0.1, ("N",))])
-    write_dict_dir(tmp_path, lexicon)
-    dictionary = read_dict_dir(tmp_path)
-    assert dictionary.lexicon == [Entry("<UNK>", 1.0, ("SPN",)), *lexicon]
-    assert dictionary.nonsilence_phones == ["N", "OW", "Y"]
-    assert dictionary.silence_phones == ["SIL", "SPN"]
-
-
-def test_graphemes():
-    entries = grapheme_lexicon(["Straße", "l'e\u0301te\u0301", "été", "йод", "4x4", "İ"])
-    phones = {entry.word: "".join(entry.phones) for entry in entries}
-    assert phones["Straße"] == "straße"
-    assert phones["l'e\u0301te\u0301"] == "l\u00e9t\u00e9"  # composed and decomposed letters are one phone
-    assert phones["йод"] == "йод"
-    assert phones["4x4"] == "4x4"
-    with pytest.raises(InputError, match="1 words have no letter to pronounce: --"):
-        grapheme_lexicon(["a", "--"])
 
 
 PHONES = st.lists(st.sampled_from("ABC"), min_size=1, max_size=4).map(tuple)
