@@ -14,6 +14,7 @@ from steps.cli import command
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import DataDir, data_dirs, read_data_dir, read_utterance_audio, subset
 from steps.corpus.tables import write_table
+from steps.errors import InputError
 from steps.feats.ark import append_file, append_matrix
 from steps.feats.cmvn import cmvn_stats
 from steps.feats.compute import compute_features
@@ -55,6 +56,9 @@ def make_feats(
         For options that make no sense, and at the first recording that cannot be read.
     """
     sets = {name: read_data_dir(path) for name, path in data_dirs(data).items()}
+    for name in sets:
+        if (feats / name / "wav.scp").exists():
+            raise InputError(f"{feats / name} is a data directory with audio, which features would replace")
     first = sets.get("train", next(iter(sets.values())))
     kinds = [check(_with_rate(check(options), first, allow_commands)) for options in (mfcc, fbank)]
     rates: Counter[int] = Counter()

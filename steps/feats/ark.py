@@ -1,4 +1,4 @@
-"""Matrices in Kaldi's archives."""
+"""Matrices and vectors in Kaldi's archives."""
 
 import shutil
 import struct
@@ -28,8 +28,8 @@ def append_file(ark: Path, more: Path) -> int:
     return begin
 
 
-def read_matrix(entry: str, folder: Path) -> np.ndarray:
-    """Read the matrix that a line of an scp file points at.
+def read_array(entry: str, folder: Path, ndim: int = 2) -> np.ndarray:
+    """Read the matrix or vector that a line of an scp file points at.
 
     Parameters
     ----------
@@ -38,30 +38,32 @@ def read_matrix(entry: str, folder: Path) -> np.ndarray:
     folder : Path
         Where the scp lies: a file that is not there (its path is absolute and the work directory was moved, or
         relative to another current directory) is looked for in this folder.
+    ndim : int
+        2 for a matrix, 1 for a vector.
 
     Returns
     -------
-    numpy.ndarray (T, D)
-        float32 or float64; compressed matrices are unpacked.
+    numpy.ndarray (T, D) or (T,)
+        float32, float64 or int32; compressed matrices are unpacked.
 
     Raises
     ------
     InputError
-        When there is no such file or it holds no matrix there.
+        When there is no such file or it holds nothing of that kind there.
     """
     name, _, offset = entry.rpartition(":")
     if not name or not offset.isdecimal():
         raise InputError(f"{folder}: the entry '{entry}' is not of the form FILE:OFFSET")
     path = next((p for p in (Path(name), folder / name, folder / Path(name).name) if p.is_file()), None)
     if path is None:
-        raise InputError(f"{name}: there is no such archive, neither in {folder}; make the features again")
+        raise InputError(f"{name}: there is no such archive, neither in {folder}; make it again")
     try:
         with open(path, "rb") as file:
             file.seek(int(offset))
             # read_matrix_or_vector and not load_mat: that one runs commands and unpickles what an archive says
-            matrix = read_matrix_or_vector(file)
+            array = read_matrix_or_vector(file)
     except (AssertionError, ValueError, OverflowError, struct.error) as error:
-        raise InputError(f"{path}: no matrix at byte {offset}: damaged; make the features again") from error
-    if matrix.ndim != 2:
-        raise InputError(f"{path}: a vector and not a matrix at byte {offset}")
-    return matrix
+        raise InputError(f"{path}: no matrix or vector at byte {offset}: damaged; make it again") from error
+    if array.ndim != ndim:
+        raise InputError(f"{path}: {array.ndim} dimensions and not {ndim} at byte {offset}")
+    return array

@@ -28,8 +28,10 @@ def add_deltas(features: Tensor, order: int) -> Tensor:
     >>> add_deltas(torch.arange(12.0)[:, None], 1)[5]
     tensor([5., 1.])
     """
-    if order == 0 or len(features) == 0:
+    if order == 0:
         return features
+    if len(features) == 0:
+        return features.new_empty(0, (order + 1) * features.shape[1])
     filters = delta_filters(order)
     reach = len(filters) // 2
     padded = torch.cat([features[:1].expand(reach, -1), features, features[-1:].expand(reach, -1)])

@@ -72,7 +72,8 @@ def power_spectra(samples: Tensor, options: FrameOptions) -> Iterator[tuple[slic
         Squared real and imaginary part of each frequency, side by side; the power is their sum, which the mel filters
         take along with theirs.
     """
-    length, shift, a = frame_length(options), frame_shift(options), options.preemphasis
+    length, shift = frame_length(options), frame_shift(options)
+    a = torch.tensor(options.preemphasis).item()  # as float32 has it: with another 1 - a, some of the mean would stay
     total = num_frames(len(samples), options)
     emphasised = samples.clone()
     emphasised[1:].sub_(samples[:-1], alpha=a)

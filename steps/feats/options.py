@@ -169,6 +169,9 @@ def check(options: FeatureOptions, where: str = "feature options") -> FeatureOpt
     if isinstance(options, MfccOptions):
         require(1 <= options.num_ceps <= options.num_mel_bins, "num_ceps", f"1 to num_mel_bins={options.num_mel_bins}")
     if options.sample_rate:
+        samples = options.sample_rate / 1000
+        require(options.frame_length_ms * samples >= 2, "frame_length_ms", "at least two samples long")
+        require(options.frame_shift_ms * samples >= 1, "frame_shift_ms", "at least one sample long")
         nyquist = options.sample_rate / 2
         high = options.high_freq if options.high_freq > 0 else nyquist + options.high_freq
         require(0 <= options.low_freq < high, "low_freq", f"0 or more and below the highest frequency, {high:g} Hz")

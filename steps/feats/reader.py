@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 from steps.corpus.data_dir import DataDir, read_data_dir
 from steps.corpus.tables import read_table
 from steps.errors import InputError
-from steps.feats.ark import read_matrix
+from steps.feats.ark import read_array
 from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats
 from steps.feats.compute import check_finite, compute_features, utterance_samples
 from steps.feats.deltas import add_deltas
@@ -31,21 +31,23 @@ class Features(Mapping[str, np.ndarray]):
     Parameters
     ----------
     options : FbankOptions or MfccOptions
-    utterances : list of str
-        The ids, sorted.
+    utt2spk : mapping
+        Utterance id -> speaker id, sorted, of the utterances that have features.
     raw : callable
         Gives the features of an utterance before normalisation and deltas.
-    utt2spk : mapping
-        Utterance id -> speaker id.
     stats : mapping
         Speaker id -> what to normalise with; empty for none.
     """
 
     options: FeatureOptions
-    utterances: list[str]
-    raw: Callable[[str], np.ndarray]
     utt2spk: Mapping[str, str]
+    raw: Callable[[str], np.ndarray]
     stats: Mapping[str, Tensor]
+
+    @property
+    def utterances(self) -> list[str]:
+        """The ids, sorted by code point."""
+        return list(self.utt2spk)
 
     @property
     def dim(self) -> int:
@@ -53,16 +55,20 @@ class Features(Mapping[str, np.ndarray]):
         return raw_dim(self.options) * (self.options.deltas + 1)
 
     def __getitem__(self, utterance: str) -> np.ndarray:
+        speaker = self.utt2spk[utterance]
         features = torch.from_numpy(self.raw(utterance))
         if self.stats:
-            features = apply_cmvn(features, self.stats[self.utt2spk[utterance]], self.options.cmvn_norm_vars)
+            features = apply_cmvn(features, self.stats[speaker], self.options.cmvn_norm_vars)
         return add_deltas(features, self.options.deltas).numpy()
 
+    def __contains__(self, utterance: object) -> bool:
+        return utterance in self.utt2spk
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.utterances)
+        return iter(self.utt2spk)
 
     def __len__(self) -> int:
-        return len(self.utterances)
+        return len(self.utt2spk)
 
 
 def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands: bool = False) -> Features:
@@ -107,7 +113,7 @@ def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands:
         _check_same(read_options(folder), wanted, folder)
         features = _from_files(folder, wanted)
     if wanted.cmvn == "none":
-        return _with_stats(features, {})
+        return replace(features, stats={})
     if wanted.cmvn == "global":
         if stored_stats is None:
             raise InputError(
@@ -115,10 +121,9 @@ def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands:
                 "(cmvn_stats, see training_options)"
             )
         total = torch.tensor(stored_stats, dtype=torch.float64)
-        return _with_stats(features, dict.fromkeys(features.utt2spk.values(), total))
-    for utterance in features:
-        if features.utt2spk.get(utterance) not in features.stats:
-            raise InputError(f"{data_dir}: utt2spk and cmvn.scp give utterance '{utterance}' no speaker's statistics")
+        return replace(features, stats=dict.fromkeys(features.utt2spk.values(), total))
+    if missing := sorted(set(features.utt2spk.values()) - set(features.stats)):
+        raise InputError(f"{folder}: speaker '{missing[0]}' is in utt2spk, but not in cmvn.scp")
     return features
 
 
@@ -196,10 +201,6 @@ def _check_same(made: FeatureOptions, wanted: FeatureOptions, folder: Path) -> N
             )
 
 
-def _with_stats(features: Features, stats: Mapping[str, Tensor]) -> Features:
-    return Features(features.options, features.utterances, features.raw, features.utt2spk, stats)
-
-
 def _from_files(folder: Path, options: FeatureOptions) -> Features:
     entries = read_table(folder / "feats.scp", min_fields=2, verbatim=True)
     speakers = read_table(folder / "cmvn.scp", min_fields=2, verbatim=True)
@@ -207,8 +208,12 @@ def _from_files(folder: Path, options: FeatureOptions) -> Features:
         speaker: torch.from_numpy(_stored(entry, folder, (2, raw_dim(options) + 1), f"speaker '{speaker}'", np.float64))
         for speaker, entry in speakers.items()
     }
+    utt2spk = read_table(folder / "utt2spk", min_fields=2)
+    if missing := sorted(set(entries) - set(utt2spk)):
+        raise InputError(f"{folder}: utterance '{missing[0]}' is in feats.scp, but not in utt2spk")
+    utt2spk = {utterance: utt2spk[utterance] for utterance in sorted(entries)}
     raw = partial(_stored_features, entries, folder, raw_dim(options))
-    return Features(options, sorted(entries), raw, read_table(folder / "utt2spk", min_fields=2), stats)
+    return Features(options, utt2spk, raw, stats)
 
 
 def _stored_features(entries: Mapping[str, str], folder: Path, dim: int, utterance: str) -> np.ndarray:
@@ -217,7 +222,7 @@ def _stored_features(entries: Mapping[str, str], folder: Path, dim: int, utteran
 
 def _stored(entry: str, folder: Path, shape: tuple[int | None, int], what: str, dtype: type[np.floating]) -> np.ndarray:
     """Read a matrix of finite values and the given shape."""
-    matrix = read_matrix(entry, folder).astype(dtype)
+    matrix = read_array(entry, folder).astype(dtype)
     if matrix.shape[1] != shape[1] or (shape[0] or matrix.shape[0]) != matrix.shape[0]:
         raise InputError(f"{folder}: {what} has a matrix of {matrix.shape}, where {shape[1]} columns are expected")
     return check_finite(matrix, f"{folder}: {what}")
@@ -225,7 +230,9 @@ def _stored(entry: str, folder: Path, shape: tuple[int | None, int], what: str, 
 
 def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) -> Features:
     stats: dict[str, Tensor] = {}
-    kept, short, rates = [], [], Counter()
+    kept: dict[str, str] = {}
+    short: list[str] = []
+    rates: Counter[int] = Counter()
     for utterance in data.utterances:
         samples, rate = utterance_samples(data, utterance, options.sample_rate, allow_commands)
         rates[rate] += 1
@@ -233,12 +240,11 @@ def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) ->
         if not len(features):
             short.append(utterance)
             continue
-        kept.append(utterance)
-        speaker = data.utt2spk[utterance]
+        kept[utterance] = speaker = data.utt2spk[utterance]
         stats[speaker] = stats.get(speaker, 0) + cmvn_stats(features)
     say_resampled(rates, options.sample_rate)
     say_short(data.path, short, len(kept))
-    return Features(options, kept, partial(_audio_features, data, options, allow_commands), data.utt2spk, stats)
+    return Features(options, kept, partial(_audio_features, data, options, allow_commands), stats)
 
 
 def _audio_features(data: DataDir, options: FeatureOptions, allow_commands: bool, utterance: str) -> np.ndarray:

@@ -1,0 +1,118 @@
+"""Filterbanks and MFCC against kaldi-native-fbank."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steps.feats.compute import compute_features
+from steps.feats.fbank import mel_filters
+from steps.feats.frames import BLOCK, num_frames, povey_window
+from steps.feats.options import FbankOptions, MfccOptions
+from tests.bench.features import native, speech_like
+
+KINDS = [
+    FbankOptions(),
+    FbankOptions(num_mel_bins=23, low_freq=64, high_freq=-400),
+    MfccOptions(),
+    MfccOptions(use_energy=True),
+    MfccOptions(num_mel_bins=40, num_ceps=40, cepstral_lifter=0, high_freq=3700),
+]
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize("options", KINDS, ids=lambda o: f"{o.type}{o.num_mel_bins}")
+def test_speech(options, rate):
+    options = dataclasses.replace(options, sample_rate=rate)
+    for seed, seconds in enumerate([0.025, 0.03, 1.3, 4.0, 9.7]):
+        samples = speech_like(seconds, rate, seed)
+        ours, theirs = compute_features(samples, options), native(samples, options)
+        assert ours.shape == theirs.shape
+        assert ours.dtype == np.float32
+        assert np.abs(ours - theirs).max() < 1e-3
+
+
+def test_many_filters():
+    samples, options = speech_like(3.0, 16000, 0), FbankOptions(num_mel_bins=80)
+    np.testing.assert_allclose(compute_features(samples, options), native(samples, options), atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [11025, 22050, 44100])
+def test_other_rates(rate):
+    options = FbankOptions(sample_rate=rate)
+    samples = speech_like(1.0, rate, 3)
+    np.testing.assert_allclose(compute_features(samples, options), native(samples, options), atol=1e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    length=st.integers(0, 12000) | st.integers(400 + 160 * (BLOCK - 2), 400 + 160 * (BLOCK + 2)),
+    seed=st.integers(0, 2**31),
+    loudness=st.floats(1e-3, 0.19),
+    offset=st.floats(-4, 4),
+    kind=st.sampled_from([FbankOptions(), MfccOptions(sample_rate=8000), MfccOptions(use_energy=True)]),
+)
+def test_any_length_and_level(length, seed, loudness, offset, kind):
+    noise = np.random.default_rng(seed).uniform(offset - 1, offset + 1, length) * loudness
+    samples = noise.astype(np.float32)
+    ours = compute_features(samples, kind)
+    assert len(ours) == num_frames(length, kind)
+    if len(ours):
+        np.testing.assert_allclose(ours, native(samples, kind), atol=1e-3)
+
+
+def test_digital_silence():
+    samples = np.zeros(16000, np.float32)
+    for options in (FbankOptions(), MfccOptions(), MfccOptions(use_energy=True)):
+        np.testing.assert_allclose(compute_features(samples, options), native(samples, options), atol=1e-4)
+
+
+def exact(samples, options):
+    """Kaldi's steps one after another in float64."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(float) * 32768, 400)[::160]
+    frames = frames - frames.mean(1, keepdims=True)
+    frames = frames - np.float32(0.97).astype(float) * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 399)) ** 0.85
+    power = np.abs(np.fft.rfft(frames * window, 512)) ** 2
+    return np.log(power @ mel_filters(options).double().numpy())
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.01, 0.1, 0.3])
+def test_a_constant_offset_costs_no_precision(offset):
+    samples = np.random.default_rng(0).uniform(-0.01, 0.01, 40000).astype(np.float32) + np.float32(offset)
+    options = FbankOptions()
+    assert np.abs(compute_features(samples, options) - exact(samples, options)).max() < 4e-4
+
+
+def test_frames_do_not_depend_on_their_block():
+    samples, options = speech_like(8.0, 16000, 1), FbankOptions()
+    part = compute_features(samples[160 * 300 :], options)
+    np.testing.assert_allclose(compute_features(samples, options)[300:], part, atol=1e-4)
+
+
+def test_samples_are_left_alone():
+    samples = speech_like(1.0, 16000, 2)
+    before = samples.copy()
+    compute_features(samples, FbankOptions())
+    compute_features(samples, MfccOptions(use_energy=True, dither=1.0))
+    np.testing.assert_array_equal(samples, before)
+
+
+def test_dither_depends_on_the_utterance_alone():
+    silence, options = np.zeros(16000, np.float32), FbankOptions(dither=1.0)
+    first = compute_features(silence, options, "utt1")
+    torch.manual_seed(7)
+    np.testing.assert_array_equal(compute_features(silence, options, "utt1"), first)
+    assert not np.array_equal(compute_features(silence, options, "utt2"), first)
+
+
+def test_dither_has_the_given_strength():
+    options = FbankOptions(dither=1.0)
+    features = compute_features(np.zeros(16000, np.float32), options, "utt1")
+    # white noise of variance 1: each filter's energy is the window's energy times the filter's sum of weights
+    emphasis = 1 + 0.97**2 - 2 * 0.97 * torch.cos(torch.arange(257) * 2 * torch.pi / 512)
+    expected = (mel_filters(options) * emphasis[:, None]).sum(0) * povey_window(400).square().sum()
+    np.testing.assert_allclose(np.exp(features).mean(0)[5:], expected[5:], rtol=0.4)
