@@ -1,0 +1,139 @@
+"""Score what was decoded: word error rates, their details and the closing table."""
+
+from pathlib import Path
+from typing import Any
+
+from steps.cli import command
+from steps.corpus.tables import read_table
+from steps.errors import InputError
+from steps.output import writing
+from steps.scoring.details import alignment_text, trn
+from steps.scoring.report import DECODED, Key, Row, key, make_row, merge, read_json, read_results, table, write_json
+from steps.scoring.wer import Score, confidence_interval, score_characters
+from steps.scoring.wer import score as score_words
+
+
+def score(data: Path, exp: Path) -> None:
+    """Score every decoded set against its reference.
+
+    Finds EXP/MODEL/decode_SET and EXP/MODEL/tune_SET (dev, decoded with the best of the tried options) and compares
+    their hypotheses (text) with DATA/SET/text. Writes beside them wer.txt (every error in its place), ref.trn and
+    hyp.trn (for sclite) and score.json; joins the rows of all sets into EXP/results.json, where rows of other models,
+    sets and language models stay; and prints these as a table. The model with the lowest error rate on dev is chosen.
+
+    Parameters
+    ----------
+    data
+        folder of data directories
+    exp
+        folder of the models
+
+    Raises
+    ------
+    InputError
+        When nothing was decoded, and when hypotheses and references do not belong together.
+    """
+    directories = find_decoded(data, exp)
+    rows = {k: score_directory(data / k.set / "text", directory) for k, directory in directories.items()}
+    dev = {k.set for k, directory in directories.items() if directory.name.startswith("tune_")}
+    results = merge(read_results(exp / "results.json"), [row for row, _ in rows.values()], dev)
+    write_json(exp / "results.json", results)
+    print(table(results, {k: interval for k, (_, interval) in rows.items()}))
+    print("\nDetails:", *(f"{directories[k]}/wer.txt" for k in sorted(directories)), exp / "results.json", sep="\n  ")
+
+
+def find_decoded(data: Path, exp: Path) -> dict[Key, Path]:
+    """Find the finished decoding directories below `exp` whose set has reference transcripts.
+
+    Raises
+    ------
+    InputError
+        When there are none, and when two hold the same set of one model and language model.
+    """
+    directories: dict[Key, Path] = {}
+    for file in sorted(exp.glob("*/*_*/decode.json")):
+        directory = file.parent
+        if not directory.name.startswith(("decode_", "tune_")) or directory.name.endswith((".partial", ".old")):
+            continue
+        k = key(read_decode(directory))
+        text = data / k.set / "text"
+        if not text.exists():
+            print(f"{directory}: not scored, there is no {text}")
+        elif k in directories:
+            raise InputError(
+                f"{directories[k]} and {directory} both hold set {k.set} of model {k.model} with language model "
+                f"{k.lm}; remove one of them"
+            )
+        else:
+            directories[k] = directory
+    if not directories:
+        raise InputError(f"{exp}: no model has decoded a set of {data} (MODEL/decode_SET/decode.json); decode first")
+    return directories
+
+
+def read_decode(directory: Path) -> dict[str, Any]:
+    """Read how a set was decoded.
+
+    Raises
+    ------
+    InputError
+        When decode.json lacks what a result needs.
+    """
+    decode = read_json(directory / "decode.json")
+    lacking = [name for name in DECODED if name not in decode]
+    if lacking:
+        raise InputError(f"{directory / 'decode.json'}: lacks {', '.join(lacking)}; decode the set again")
+    return decode
+
+
+def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, float]]:
+    """Score one set and write the details beside its hypotheses.
+
+    Parameters
+    ----------
+    text : Path
+        The set's reference transcripts.
+    directory : Path
+        Where the hypotheses are.
+
+    Returns
+    -------
+    Row
+    tuple of float
+        The 95 % interval of the word error rate.
+
+    Raises
+    ------
+    InputError
+        When no utterance was decoded, or one that has no reference.
+    """
+    reference, hypothesis = read_table(text), read_table(directory / "text")
+    if not hypothesis:
+        raise InputError(f"{directory / 'text'}: no utterance was decoded; see what the decoding of {text.parent} said")
+    try:
+        result, characters = score_words(reference, hypothesis), score_characters(reference, hypothesis).total
+    except InputError as error:
+        raise InputError(f"{directory / 'text'} against {text}: {error}") from error
+    if result.missing:
+        print(f"{directory}: {_missing(result)}")
+    row, interval = make_row(result, read_decode(directory)), confidence_interval(result)
+    extra = {"wer_95": interval, "cer": characters.wer, "sentence_errors": result.sentence_errors}
+    write_json(directory / "score.json", {**row, **extra, "missing": result.missing})
+    for name, content in [
+        ("wer.txt", alignment_text(result, characters)),
+        ("ref.trn", trn(reference)),
+        ("hyp.trn", trn({utt: hypothesis.get(utt, "") for utt in reference})),
+    ]:
+        with writing(directory / name) as part:
+            part.write_text(content, encoding="utf-8")
+    return row, interval
+
+
+def _missing(result: Score) -> str:
+    missing, utts = result.missing, len(result.alignments)
+    names = " ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+    return f"{len(missing)} of {utts} utterances have no hypothesis and count as deleted: {names}"
+
+
+if __name__ == "__main__":
+    command(score)

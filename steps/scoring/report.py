@@ -1,0 +1,149 @@
+"""exp/results.json and the table printed from it: one row per model, set and language model."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+from steps.errors import InputError
+from steps.output import writing
+from steps.scoring.wer import Score
+
+Row = dict[str, Any]
+
+DECODED = ("model", "set", "lm", "seconds", "acoustic_scale", "insertion_penalty", "seed")  # taken from decode.json
+
+
+class Key(NamedTuple):
+    """What tells rows apart, and their order."""
+
+    lm: str
+    set: str
+    model: str
+
+
+def key(row: Mapping[str, Any]) -> Key:
+    """Give the key of a row, or of what decode.json says."""
+    return Key(row["lm"], row["set"], row["model"])
+
+
+def make_row(result: Score, decode: Mapping[str, Any]) -> Row:
+    """Join a set's errors with how it was decoded.
+
+    Parameters
+    ----------
+    result : Score
+        Of words.
+    decode : mapping
+        What decode.json says; all names of `DECODED`.
+
+    Returns
+    -------
+    Row
+        ``model, set, lm, wer, errors, words, sub, ins, del, utts, seconds, acoustic_scale, insertion_penalty, seed``:
+        ``wer`` in percent, ``errors`` = ``sub + ins + del``, ``seconds`` of decoding. `merge` adds ``chosen``.
+    """
+    total = result.total
+    return {
+        **{name: decode[name] for name in DECODED[:3]},
+        "wer": total.wer,
+        "errors": total.errors,
+        "words": total.words,
+        "sub": total.substitutions,
+        "ins": total.insertions,
+        "del": total.deletions,
+        "utts": len(result.alignments),
+        **{name: decode[name] for name in DECODED[3:]},
+    }
+
+
+def merge(old: Sequence[Row], new: Sequence[Row], dev: Collection[str]) -> list[Row]:
+    """Put new rows in the place of old ones of the same key, and mark the chosen model.
+
+    Models are compared under the same language model, like on the same set: for each language model, the one with the
+    lowest word error rate on the sets of `dev` is chosen, on its rows of all sets (of equal ones, the first by name).
+
+    Parameters
+    ----------
+    old, new : sequence of Row
+        Earlier rows and those that take precedence.
+    dev : collection of str
+        Names of the sets that options were tuned on.
+
+    Returns
+    -------
+    list of Row
+        Sorted by language model, set and model.
+
+    Example
+    -------
+    >>> def row(model, name, wer):
+    ...     return {"model": model, "set": name, "lm": "bigram", "wer": wer}
+    >>> rows = [row("mono", "dev", 9.0), row("mono", "test", 7.0), row("lstmp", "dev", 8.0), row("lstmp", "test", 7.5)]
+    >>> [(row["set"], row["model"]) for row in merge([], rows, {"dev"}) if row["chosen"]]
+    [('dev', 'lstmp'), ('test', 'lstmp')]
+    """
+    merged = {key(row): row for row in [*old, *new]}
+    preferred: dict[str, str] = {}  # language model to acoustic model
+    for k in sorted(merged, key=lambda k: (merged[k]["wer"], k)):
+        if k.set in dev:
+            preferred.setdefault(k.lm, k.model)
+    return [{**merged[k], "chosen": preferred.get(k.lm) == k.model} for k in sorted(merged)]
+
+
+def table(rows: Sequence[Row], intervals: Mapping[Key, tuple[float, float]] | None = None) -> str:
+    """Lay out rows for reading.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    intervals : mapping of Key to (float, float), optional
+        95 % confidence intervals of rows that have one.
+    """
+    intervals = intervals or {}
+    header = ["LM", "set", "model", "WER %", "95 % interval", "errors / words", "sub", "ins", "del", "utts"]
+    lines = [
+        [
+            row["lm"],
+            row["set"],
+            row["model"] + (" *" if row["chosen"] else ""),
+            f"{row['wer']:.2f}",
+            "{:.2f} - {:.2f}".format(*intervals[key(row)]) if key(row) in intervals else "",
+            f"{row['errors']} / {row['words']}",
+            *(row[name] for name in ("sub", "ins", "del", "utts")),
+        ]
+        for row in rows
+    ]
+    align = ("left", "left", "left", *["right"] * 7)
+    text = tabulate(lines, header, disable_numparse=True, colalign=align)
+    return text + ("\n* chosen: the lowest WER on dev" if any(row["chosen"] for row in rows) else "")
+
+
+def read_results(path: Path) -> list[Row]:
+    """Read results.json; no rows where it does not exist."""
+    if not path.exists():
+        return []
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and {*DECODED, "wer"} <= row.keys() for row in rows):
+        raise InputError(f"{path}: not a list of results; remove it and score again")
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, naming it when it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not JSON ({error}); remove it and make it again") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, a row to a line in a list, beside its place and then renamed."""
+    with writing(path) as part:
+        if isinstance(value, list):
+            text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in value) + "\n]\n"
+        else:
+            text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+        part.write_text(text, encoding="utf-8")

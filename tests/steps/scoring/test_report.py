@@ -1,0 +1,100 @@
+import pytest
+
+from steps.errors import InputError
+from steps.scoring.report import key, make_row, merge, read_results, table, write_json
+from steps.scoring.wer import score
+
+DECODE = {
+    "model": "mono",
+    "set": "test",
+    "lm": "bigram",
+    "seconds": 3.5,
+    "acoustic_scale": 0.1,
+    "insertion_penalty": 0.5,
+    "seed": 1,
+    "audio_seconds": 60.0,
+}
+
+
+def row(model, name, wer, lm="bigram"):
+    result = score({"a": "A " * 100}, {"a": "A " * (100 - wer)})
+    return make_row(result, DECODE | {"model": model, "set": name, "lm": lm})
+
+
+def test_row():
+    result = score({"a": "ONE TWO THREE", "b": "FOUR"}, {"a": "ONE TOO", "b": "FOUR FIVE"})
+    assert merge([], [make_row(result, DECODE)], set()) == [
+        {
+            "model": "mono",
+            "set": "test",
+            "lm": "bigram",
+            "wer": 75.0,
+            "errors": 3,
+            "words": 4,
+            "sub": 1,
+            "ins": 1,
+            "del": 1,
+            "utts": 2,
+            "seconds": 3.5,
+            "acoustic_scale": 0.1,
+            "insertion_penalty": 0.5,
+            "seed": 1,
+            "chosen": False,
+        }
+    ]
+
+
+def test_new_rows_replace_old_ones_of_the_same_key_and_others_stay():
+    old = merge([], [row("mono", "test", 9), row("old", "test", 8), row("mono", "test", 7, lm="unigram")], set())
+    merged = merge(old, [row("mono", "test", 5)], set())
+    assert [(*key(r), r["wer"]) for r in merged] == [
+        ("bigram", "test", "mono", 5),
+        ("bigram", "test", "old", 8),
+        ("unigram", "test", "mono", 7),
+    ]
+
+
+def test_dev_chooses_not_test():
+    rows = [row("a", "dev", 5), row("a", "test", 9), row("b", "dev", 6), row("b", "test", 1)]
+    assert {key(r).model for r in merge([], rows, {"dev"}) if r["chosen"]} == {"a"}
+    # and again, when another model turns out better
+    merged = merge(merge([], rows, {"dev"}), [row("c", "dev", 4), row("c", "test", 9)], {"dev"})
+    assert [(r["set"], r["model"]) for r in merged if r["chosen"]] == [("dev", "c"), ("test", "c")]
+
+
+def test_models_are_compared_under_the_same_language_model():
+    rows = [row("a", "dev", 5), row("b", "dev", 6), row("a", "dev", 9, "unigram"), row("b", "dev", 8, "unigram")]
+    assert [(r["lm"], r["model"]) for r in merge([], rows, {"dev"}) if r["chosen"]] == [
+        ("bigram", "a"),
+        ("unigram", "b"),
+    ]
+
+
+def test_without_a_dev_set_nothing_is_chosen():
+    rows = merge([], [row("a", "test", 5)], set())
+    assert not any(r["chosen"] for r in rows)
+    assert "chosen" not in table(rows)
+
+
+def test_table():
+    rows = merge([], [row("mono", "dev", 12), row("lstmp", "dev", 9)], {"dev"})
+    lines = table(rows, {key(rows[0]): (8.0, 10.5)}).splitlines()
+    assert " ".join(lines[2].split()) == "bigram dev lstmp * 9.00 8.00 - 10.50 9 / 100 0 0 9 1"
+    assert " ".join(lines[3].split()) == "bigram dev mono 12.00 12 / 100 0 0 12 1"
+    assert lines[4] == "* chosen: the lowest WER on dev"
+
+
+def test_results_survive_the_file(tmp_path):
+    rows = merge([], [row("mono", "dev", 12), row("é", "dev", 9)], {"dev"})
+    write_json(tmp_path / "results.json", rows)
+    assert read_results(tmp_path / "results.json") == rows
+    assert read_results(tmp_path / "none.json") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"[{", "not JSON"), (b"\xff", "not JSON"), (b"{}", "not a list"), (b"[1]", "not a list")]
+)
+def test_broken_results_are_named(tmp_path, content, message):
+    (tmp_path / "results.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"results\.json: {message}"):
+        read_results(tmp_path / "results.json")

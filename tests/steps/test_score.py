@@ -1,0 +1,149 @@
+"""The command, on a small work directory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from steps.errors import InputError
+from steps.score import score
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = {"dev": "d1 ONE TWO\nd2 THREE\n", "test": "t1 FOUR FIVE\nt2 SIX\n"}
+
+
+def decode(work, folder, directory, text, **more):
+    name = directory.partition("_")[2]
+    path = work / "exp" / folder / directory
+    path.mkdir(parents=True)
+    path.joinpath("text").write_text(text)
+    described = {"model": folder, "set": name, "lm": "bigram", "seconds": 1.5, "seed": 7, "utts": 2}
+    path.joinpath("decode.json").write_text(
+        json.dumps(described | {"acoustic_scale": 0.1, "insertion_penalty": 0.0} | more)
+    )
+    return path
+
+
+@pytest.fixture
+def work(tmp_path):
+    for name, text in REFERENCE.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "text").write_text(text)
+    decode(tmp_path, "mono", "tune_dev", "d1 ONE TWO\nd2 TREE\n")
+    decode(tmp_path, "mono", "decode_test", "t1 FOUR FIVE\nt2 SIX\n")
+    decode(tmp_path, "lstmp", "tune_dev", "d1 ONE TWO\nd2 THREE\n")
+    decode(tmp_path, "lstmp", "decode_test", "t1 FOUR\nt2\n")
+    return tmp_path
+
+
+def results(work):
+    return json.loads((work / "exp" / "results.json").read_text())
+
+
+def test_rows_and_details(work, capsys):
+    score(work / "data", work / "exp")
+    assert [(r["set"], r["model"], r["errors"], r["chosen"]) for r in results(work)] == [
+        ("dev", "lstmp", 0, True),
+        ("dev", "mono", 1, False),
+        ("test", "lstmp", 2, True),
+        ("test", "mono", 0, False),
+    ]
+    names = "model set lm wer errors words sub ins del utts seconds acoustic_scale insertion_penalty seed chosen"
+    assert all(" ".join(row) == names for row in results(work))
+    folder = work / "exp" / "lstmp" / "decode_test"
+    assert "t1: [1/2] FOUR (FIVE->*)" in (folder / "wer.txt").read_text()
+    assert (folder / "ref.trn").read_text() == "FOUR FIVE (t1)\nSIX (t2)\n"
+    assert (folder / "hyp.trn").read_text() == "FOUR (t1)\n(t2)\n"
+    details = json.loads((folder / "score.json").read_text())
+    assert details["wer"] == pytest.approx(200 / 3)
+    assert details["sentence_errors"] == 2
+    printed = capsys.readouterr().out
+    assert "lstmp *" in printed
+    assert str(folder / "wer.txt") in printed
+    assert printed.endswith("results.json\n")
+
+
+def test_scoring_again_changes_nothing(work):
+    score(work / "data", work / "exp")
+    before = {p: p.read_bytes() for p in work.rglob("*") if p.is_file()}
+    score(work / "data", work / "exp")
+    assert {p: p.read_bytes() for p in work.rglob("*") if p.is_file()} == before
+
+
+def test_another_language_model_adds_rows(work):
+    score(work / "data", work / "exp")
+    description = work / "exp" / "mono" / "decode_test" / "decode.json"
+    description.write_text(description.read_text().replace("bigram", "unigram"))
+    score(work / "data", work / "exp")
+    assert [(r["lm"], r["set"], r["model"]) for r in results(work)][-2:] == [
+        ("bigram", "test", "mono"),
+        ("unigram", "test", "mono"),
+    ]
+
+
+def test_missing_hypothesis_is_said(work, capsys):
+    decode(work, "tri", "decode_test", "t1 FOUR FIVE\n")
+    score(work / "data", work / "exp")
+    assert "tri/decode_test: 1 of 2 utterances have no hypothesis and count as deleted: t2" in capsys.readouterr().out
+
+
+def test_unfinished_directories_and_untranscribed_sets_are_left_out(work, capsys):
+    decode(work, "mono", "decode_test.partial", "")
+    decode(work, "mono", "decode_test.old", "")
+    decode(work, "mono", "decode_new", "n1 SEVEN\n")
+    score(work / "data", work / "exp")
+    assert {row["set"] for row in results(work)} == {"dev", "test"}
+    assert "decode_new: not scored, there is no" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("directory", "text", "more", "message"),
+    [
+        ("decode_test", "", {}, "tri/decode_test/text: no utterance was decoded"),
+        (
+            "decode_test",
+            "t1 FOUR\nx SIX\n",
+            {},
+            "tri/decode_test/text against .*test/text: 1 hypotheses .* utterance x",
+        ),
+        (
+            "decode_b",
+            "t1 FOUR\n",
+            {"set": "test", "model": "mono"},
+            "both hold set test of model mono .* bigram; remove",
+        ),
+    ],
+)
+def test_wrong_input(work, directory, text, more, message):
+    decode(work, "tri", directory, text, **more)
+    with pytest.raises(InputError, match=message):
+        score(work / "data", work / "exp")
+
+
+def test_incomplete_description(work):
+    (work / "exp" / "mono" / "tune_dev" / "decode.json").write_text('{"model": "mono", "set": "dev", "lm": "bigram"}')
+    message = r"tune_dev/decode\.json: lacks seconds, acoustic_scale, insertion_penalty, seed; decode the set again"
+    with pytest.raises(InputError, match=message):
+        score(work / "data", work / "exp")
+
+
+def test_empty_reference(work):
+    (work / "data" / "test" / "text").write_text("t1 FOUR FIVE\nt2\n")
+    with pytest.raises(InputError, match="utterance t2 has an empty reference transcript"):
+        score(work / "data", work / "exp")
+
+
+def test_nothing_decoded(tmp_path):
+    with pytest.raises(InputError, match=r"no model has decoded a set of .*; decode first"):
+        score(tmp_path, tmp_path)
+
+
+def test_command_starts_without_torch(work):
+    code = (
+        "import sys; from steps.cli import command; from steps.score import score; "
+        f"command(score, [{str(work / 'data')!r}, {str(work / 'exp')!r}]); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    assert len(results(work)) == 4
