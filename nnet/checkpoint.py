@@ -1,0 +1,121 @@
+"""The whole state of a training run in one file, so that a killed run goes on as if nothing had happened."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nnet.chunks import Position
+from nnet.errors import ModelError
+from nnet.files import read_tensors, write_tensors
+from nnet.lstm import State
+from nnet.optimizer import OptimizerState
+
+
+@dataclass
+class Sums:
+    """Sums over frames or chunks since the last line of the log or the last epoch."""
+
+    loss: float = 0.0
+    correct: int = 0
+    frames: int = 0
+    chunks: int = 0
+    grad_norm: float = 0.0
+    clipped: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Progress:
+    """Where a training run is.
+
+    Attributes
+    ----------
+    epoch : int
+        Finished epochs.
+    position : Position
+        Within the epoch under way.
+    frames : int
+        Frames trained on so far.
+    halvings : int
+        How often ``newbob`` has halved the learning rate.
+    halving : bool
+        Whether it has begun to.
+    finished : bool
+    best_epoch, best_accuracy, last_accuracy
+        By dev frame accuracy; the first epoch is 1.
+    since_epoch, since_log : Sums
+    log_size : int
+        Bytes of train.jsonl that belong to this state.
+    """
+
+    epoch: int = 0
+    position: Position = field(default_factory=Position)
+    frames: int = 0
+    halvings: int = 0
+    halving: bool = False
+    finished: bool = False
+    best_epoch: int = 0
+    best_accuracy: float = -1.0
+    last_accuracy: float = -1.0
+    since_epoch: Sums = field(default_factory=Sums)
+    since_log: Sums = field(default_factory=Sums)
+    log_size: int = 0
+
+
+@dataclass
+class Run:
+    """The tensors of a training run.
+
+    Attributes
+    ----------
+    params, best : Tensor, shape (N,)
+        The flat parameters now and after the best epoch.
+    optimizer : dict of Tensor
+    state : list of (c, r)
+        Of the recurrent layers after the last chunk; empty at the start.
+    """
+
+    params: Tensor
+    best: Tensor
+    optimizer: OptimizerState
+    state: list[State]
+
+
+def save_checkpoint(path: Path, run: Run, progress: Progress) -> None:
+    """Write parameters, optimizer, carried state, random state and progress into one safetensors file."""
+    tensors = {"params": run.params, "best": run.best, "random": torch.get_rng_state()}
+    tensors |= {f"optimizer.{name}": tensor for name, tensor in run.optimizer.items()}
+    for i, (c, r) in enumerate(run.state):
+        tensors |= {f"state.{i}.c": c, f"state.{i}.r": r}
+    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def load_checkpoint(path: Path, run: Run) -> Progress:
+    """Put a checkpoint's tensors into `run`, set the random state, and return the progress.
+
+    Raises
+    ------
+    ModelError
+        When the file is damaged or belongs to another model.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        known = json.loads(metadata["progress"])
+        position = Position(known["position"]["next"], tuple(map(tuple, known["position"]["rows"])))
+        sums = {name: Sums(**known[name]) for name in ("since_epoch", "since_log")}
+        progress = Progress(**known | {"position": position} | sums)
+        run.params.copy_(tensors["params"])
+        run.best.copy_(tensors["best"])
+        torch.set_rng_state(tensors["random"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} is not a checkpoint of this training run: {error}; remove it to start anew"
+        ) from error
+    run.optimizer.clear()
+    run.optimizer.update({name.split(".")[1]: x for name, x in tensors.items() if name.startswith("optimizer.")})
+    layers = sum(name.startswith("state.") for name in tensors) // 2
+    run.state = [(tensors[f"state.{i}.c"], tensors[f"state.{i}.r"]) for i in range(layers)]
+    return progress

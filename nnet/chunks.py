@@ -1,0 +1,128 @@
+"""Utterances cut into chunks of T frames for S streams, for truncated backpropagation through time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnet.errors import ModelError
+
+Reader = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""Utterance → features (T, D) float32 and the pdf of every frame (T,)."""
+
+NO_TARGET = -100
+"""The target of a frame that yields no error."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
+
+    Utterances are indices into the epoch's order.
+    """
+
+    next: int = 0
+    rows: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """T frames of S streams.
+
+    Attributes
+    ----------
+    feats : Tensor, shape (T, S, D)
+        Zero after an utterance's end.
+    targets : Tensor, shape (T, S)
+        Pdfs, or `NO_TARGET` for padding and for the first outputs of an utterance, as many as the delay.
+    carry : Tensor, shape (S,)
+        The row of the chunk before that each stream goes on with, -1 where an utterance starts.
+    utterances : tuple of str
+        One for each stream.
+    position : Position
+        After this chunk.
+    """
+
+    feats: Tensor
+    targets: Tensor
+    carry: Tensor
+    utterances: tuple[str, ...]
+    position: Position
+
+
+def shuffled(utterances: Sequence[str], seed: int, epoch: int) -> list[str]:
+    """Give the utterances in the order of an epoch; it depends on nothing but the ids, the seed and the epoch."""
+    return [sorted(utterances)[i] for i in np.random.default_rng([seed, epoch]).permutation(len(utterances))]
+
+
+def read_delayed(reader: Reader, utterance: str, delay: int) -> tuple[Tensor, Tensor]:
+    """Read an utterance with its output delayed.
+
+    Returns
+    -------
+    feats : Tensor, shape (T + delay, D)
+        The last frame is repeated `delay` times.
+    targets : Tensor, shape (T + delay,)
+        The target of frame t stands at t + delay.
+
+    Raises
+    ------
+    ModelError
+        When features and targets differ in length, or there are none.
+    """
+    feats, targets = reader[utterance]
+    if len(feats) != len(targets):
+        raise ModelError(f"utterance {utterance} has {len(feats)} frames of features and {len(targets)} targets")
+    if not len(feats):
+        raise ModelError(f"utterance {utterance} has no frames")
+    feats = np.concatenate([feats, np.repeat(feats[-1:], delay, axis=0)])
+    targets = np.concatenate([np.full(delay, NO_TARGET), targets])
+    return torch.from_numpy(feats), torch.from_numpy(targets.astype(np.int64))
+
+
+def chunks(
+    reader: Reader, order: Sequence[str], streams: int, frames: int, delay: int, position: Position = Position()
+) -> Iterator[Chunk]:
+    """Cut utterances into chunks; a stream that has come to an utterance's end takes the next one.
+
+    Only the utterances under way are in memory. Streams for which no utterance is left drop out, and chunks in which
+    every utterance ends early are shorter.
+
+    Parameters
+    ----------
+    reader : Reader
+    order : sequence of str
+        The utterances.
+    streams : int
+        S, at most.
+    frames : int
+        T, at most.
+    delay : int
+        See `read_delayed`.
+    position : Position
+        Where to start, from a chunk of the same order.
+    """
+    rows = [(i, start, *read_delayed(reader, order[i], delay)) for i, start in position.rows]
+    following = position.next
+    while True:
+        unfinished = [(s, row) for s, row in enumerate(rows) if row[1] < len(row[2])]
+        carry, rows = [s for s, _ in unfinished], [row for _, row in unfinished]
+        while len(rows) < streams and following < len(order):
+            rows.append((following, 0, *read_delayed(reader, order[following], delay)))
+            carry.append(-1)
+            following += 1
+        if not rows:
+            return
+        T = min(frames, max(len(x) - start for _, start, x, _ in rows))
+        feats = torch.zeros(T, len(rows), rows[0][2].shape[1])
+        targets = torch.full((T, len(rows)), NO_TARGET)
+        for s, (_, start, x, y) in enumerate(rows):
+            n = min(T, len(x) - start)
+            feats[:n, s], targets[:n, s] = x[start : start + n], y[start : start + n]
+        rows = [(i, start + T, x, y) for i, start, x, y in rows]
+        names = tuple(order[i] for i, *_ in rows)
+        # a row that has ended is kept in the position: the next chunk's `carry` counts it
+        after = Position(following, tuple((i, start) for i, start, *_ in rows))
+        yield Chunk(feats, targets, torch.tensor(carry), names, after)

@@ -1,0 +1,195 @@
+"""The acoustic model: a stack of recurrent layers with a softmax output over the pdfs."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nnet.config import ModelConfig
+from nnet.errors import ModelError
+from nnet.files import read_tensors, write_bytes, write_tensors
+from nnet.lstm import LSTM, State
+
+
+class Output(NamedTuple):
+    """What a model gives for a chunk: logits (T, S, P), the state of every layer, the share of clipped cells."""
+
+    logits: Tensor
+    state: list[State]
+    clipped: Tensor
+
+
+class AcousticModel(nn.Module):
+    """Logits of P pdfs for chunks of D-dimensional features.
+
+    Parameters
+    ----------
+    config : ModelConfig
+    input_dim : int
+        D.
+    num_pdfs : int
+        P.
+
+    Raises
+    ------
+    ModelError
+        When the config holds a value that cannot be.
+
+    Example
+    -------
+    >>> model = AcousticModel(ModelConfig(layers=2, cells=8, projection=4), input_dim=40, num_pdfs=10)
+    >>> output = model(torch.zeros(20, 3, 40), model.zero_state(3))
+    >>> output.logits.shape
+    torch.Size([20, 3, 10])
+    """
+
+    def __init__(self, config: ModelConfig, input_dim: int, num_pdfs: int) -> None:
+        super().__init__()
+        config.check()
+        self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
+        width = config.projection or config.cells
+        self.layers = nn.ModuleList(
+            LSTM(width if i else input_dim, config.cells, config.projection, config.peepholes, config.clip)
+            for i in range(config.layers)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(width, num_pdfs)
+
+    def zero_state(self, streams: int) -> list[State]:
+        """Return the state at the start of an utterance, for `streams` of them."""
+        return [layer.zero_state(streams) for layer in self.layers]
+
+    def forward(self, x: Tensor, state: list[State]) -> Output:
+        """Run over a chunk x (T, S, D) from the state that the chunk before left."""
+        after, clipped = [], []
+        for layer, before in zip(self.layers, state, strict=True):
+            x, layer_state, share = layer(x, before)
+            x = self.dropout(x)
+            after.append(layer_state)
+            clipped.append(share)
+        return Output(self.output(x), after, torch.stack(clipped).mean())
+
+
+def carry_state(state: list[State], rows: Tensor) -> list[State]:
+    """Hand the state on to the next chunk: stream s goes on with row ``rows[s]``, or starts anew where that is -1."""
+    return [tuple(torch.cat([x.new_zeros(1, x.shape[1]), x.detach()])[rows + 1] for x in layer) for layer in state]
+
+
+def initialise(model: AcousticModel, seed: int) -> None:
+    """Draw the weights as ``model.config.init`` says."""
+    random = torch.Generator().manual_seed(seed)
+    config = model.config
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if config.init == "uniform":
+                weights.uniform_(-config.init_range, config.init_range, generator=random)
+            elif weights.dim() == 1 or name.endswith("w_c"):  # biases and peepholes
+                weights.zero_()
+            else:
+                weights.uniform_(-1, 1, generator=random).div_(math.sqrt(weights.shape[1]))
+        for layer in model.layers:
+            layer.b[config.cells : 2 * config.cells] += config.forget_bias
+
+
+def count_parameters(model: nn.Module, biases: bool = True) -> int:
+    """Count the weights of a model, with or without its biases.
+
+    Example
+    -------
+    >>> with torch.device("meta"):  # shapes only
+    ...     model = AcousticModel(ModelConfig(layers=2, cells=800, projection=512), input_dim=40, num_pdfs=14247)
+    >>> count_parameters(model, biases=False)  # 13.16M in the paper's table
+    13161664
+    """
+    names = ("b", "bias")
+    return sum(w.numel() for name, w in model.named_parameters() if biases or name.rsplit(".", 1)[-1] not in names)
+
+
+def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
+    """Log posterior probabilities of the pdfs for every frame of several utterances.
+
+    The last frame is repeated `delay` times and the first `delay` outputs are dropped: row t belongs to frame t.
+
+    Parameters
+    ----------
+    model : AcousticModel
+    feats : sequence of Tensor, shape (T, D)
+        The utterances; they are computed side by side, so equal lengths waste nothing.
+    chunk : int
+        Frames computed at a time, which bounds the memory.
+
+    Returns
+    -------
+    list of Tensor, shape (T, P)
+
+    Raises
+    ------
+    ModelError
+        When the features' dimension is not the model's.
+    """
+    for x in feats:
+        if x.shape[1] != model.input_dim:
+            raise ModelError(f"the features have {x.shape[1]} dimensions, the model was trained on {model.input_dim}")
+    delay = model.config.delay
+    lengths = [len(x) for x in feats]
+    longest = nn.utils.rnn.pad_sequence([torch.cat([x, x[-1:].expand(delay, -1)]) for x in feats])
+    training = model.training
+    model.eval()
+    state, results = model.zero_state(len(feats)), []
+    with torch.no_grad():
+        for x in longest.split(chunk):
+            logits, state, _ = model(x, state)
+            results.append(logits.log_softmax(-1))
+    model.train(training)
+    results = torch.cat(results)
+    return [results[delay : delay + length, s] for s, length in enumerate(lengths)]
+
+
+def save_model(directory: str | Path, model: AcousticModel, **about: Any) -> None:
+    """Write model.safetensors and, with all that decoding needs to know, model.json.
+
+    Parameters
+    ----------
+    directory : path
+    model : AcousticModel
+    **about
+        What the caller wants to have beside the weights: prior counts, feature options, ...
+    """
+    directory = Path(directory)
+    write_tensors(directory / "model.safetensors", dict(model.named_parameters()))
+    known = {"model": asdict(model.config), "input_dim": model.input_dim, "num_pdfs": model.num_pdfs}
+    known["delay"] = model.config.delay
+    write_bytes(directory / "model.json", (json.dumps(known | about, indent=1) + "\n").encode())
+
+
+def load_model(directory: str | Path) -> tuple[AcousticModel, dict[str, Any]]:
+    """Read a model and what stands in its model.json.
+
+    Raises
+    ------
+    ModelError
+        When a file is missing or damaged, or the two do not belong together.
+    """
+    directory = Path(directory)
+    try:
+        about = json.loads((directory / "model.json").read_text())
+        model = AcousticModel(ModelConfig(**about["model"]), about["input_dim"], about["num_pdfs"])
+    except FileNotFoundError as error:
+        raise ModelError(f"{error.filename} is missing; {directory} holds no trained network") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{directory / 'model.json'} is not a model of this program: {error!r}") from error
+    weights, _ = read_tensors(directory / "model.safetensors")
+    shapes = {name: tuple(w.shape) for name, w in model.named_parameters()}
+    found = {name: tuple(w.shape) for name, w in weights.items()}
+    if shapes != found:
+        name = min(name for name in shapes | found if shapes.get(name) != found.get(name))
+        raise ModelError(
+            f"{directory}: '{name}' is {found.get(name)} in model.safetensors, {shapes.get(name)} by model.json"
+        )
+    model.load_state_dict(weights)
+    return model.eval(), about

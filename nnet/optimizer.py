@@ -1,0 +1,72 @@
+"""Updates of a flat vector of parameters: functions of it (or of a slice), of its gradient and a state of tensors."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+OptimizerState = dict[str, Tensor]
+Update = Callable[[Tensor, Tensor, OptimizerState, float], None]
+"""``update(params, grad, state, lr)`` changes `params` and `state` in place; `state` is empty before the first."""
+
+ALIGNMENT = 16  # values: every tensor starts at a multiple of 64 bytes, where vector instructions are fastest
+
+
+def flatten(module: nn.Module) -> tuple[Tensor, Tensor]:
+    """Move a module's parameters and their gradients into two flat vectors.
+
+    Returns
+    -------
+    params, grad : Tensor, shape (N,)
+        The module's parameters and their ``.grad`` are views of these from now on.
+    """
+    weights = list(module.parameters())
+    starts = [0]
+    for w in weights:
+        starts.append(starts[-1] + math.ceil(w.numel() / ALIGNMENT) * ALIGNMENT)
+    params = weights[0].new_zeros(starts[-1], requires_grad=False)
+    grad = torch.zeros_like(params)
+    for w, start in zip(weights, starts, strict=False):
+        place = slice(start, start + w.numel())
+        params[place] = w.detach().flatten()
+        w.data = params[place].view(w.shape)
+        w.grad = grad[place].view(w.shape)
+    return params, grad
+
+
+def sgd(params: Tensor, grad: Tensor, state: OptimizerState, lr: float, momentum: float = 0.9) -> None:
+    """Gradient descent with momentum: v ← momentum v + grad, params ← params - lr v.
+
+    Example
+    -------
+    >>> params, state = torch.tensor([1.0]), {}
+    >>> for _ in range(2):
+    ...     sgd(params, torch.tensor([1.0]), state, lr=0.1, momentum=0.5)
+    >>> params
+    tensor([0.7500])
+    """
+    velocity = state.setdefault("velocity", torch.zeros_like(params))
+    velocity.mul_(momentum).add_(grad)
+    params.add_(velocity, alpha=-lr)
+
+
+def adam(
+    params: Tensor,
+    grad: Tensor,
+    state: OptimizerState,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> None:
+    """Adam (Kingma and Ba, 2015, algorithm 1)."""
+    if not state:
+        state |= {"first": torch.zeros_like(params), "second": torch.zeros_like(params)}
+        state["steps"] = torch.zeros((), dtype=torch.int64)
+    state["steps"] += 1
+    steps = int(state["steps"])
+    first = state["first"].lerp_(grad, 1 - beta1)
+    second = state["second"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    root = second.sqrt().div_(math.sqrt(1 - beta2**steps)).add_(epsilon)
+    params.addcdiv_(first, root, value=-lr / (1 - beta1**steps))

@@ -1,0 +1,263 @@
+"""The training loop of one process."""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
+from nnet.chunks import NO_TARGET, Chunk, Position, Reader, chunks, read_delayed, shuffled
+from nnet.config import TrainConfig
+from nnet.errors import ModelError
+from nnet.files import write_bytes
+from nnet.lstm import State
+from nnet.model import AcousticModel, Output, carry_state
+from nnet.optimizer import Update, adam, flatten, sgd
+
+CHECKPOINT, LOG = "checkpoint.safetensors", "train.jsonl"
+
+NEWBOB_START, NEWBOB_STOP = 0.005, 0.001  # gains in dev frame accuracy below which halving starts, and training ends
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training came to: the best epoch (the first is 1) and its dev frame accuracy."""
+
+    best_epoch: int
+    best_accuracy: float
+
+
+def train(
+    model: AcousticModel,
+    reader: Reader,
+    dev_reader: Reader,
+    config: TrainConfig,
+    directory: str | Path,
+    seed: int = 0,
+    threads: int = 2,
+) -> Result:
+    """Train a model by truncated backpropagation through time and leave the best epoch's weights in it.
+
+    A checkpoint in `directory` is taken up: the weights in the end are the same, bit for bit, as those of a run that
+    was never interrupted (with the same number of threads).
+
+    Parameters
+    ----------
+    model : AcousticModel
+        With its initial weights.
+    reader, dev_reader : Reader
+        Utterance → (features (T, D), pdfs (T,)).
+    config : TrainConfig
+    directory : path
+        Gets train.jsonl and the checkpoint.
+    seed : int
+        Of the utterances' order and of dropout.
+    threads : int
+
+    Raises
+    ------
+    ModelError
+        When the data does not fit the model, or the loss is not finite; the last checkpoint stays.
+    """
+    config.check()
+    directory = Path(directory)
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    frames_per_epoch = check_data(model, reader, "training")
+    check_data(model, dev_reader, "dev")
+
+    params, grad = flatten(model)
+    run = Run(params, params.clone(), optimizer={}, state=[])
+    progress = Progress()
+    if (directory / CHECKPOINT).exists():
+        progress = load_checkpoint(directory / CHECKPOINT, run)
+        print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
+    log = directory / LOG
+    write_bytes(log, log.read_bytes()[: progress.log_size] if log.exists() else b"")
+    update: Update = partial(sgd, momentum=config.momentum) if config.optimizer == "sgd" else adam
+
+    planned = config.epochs * frames_per_epoch
+    saved = time.monotonic()
+    with tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None) as bar:
+        while progress.epoch < config.epochs and not progress.finished:
+            order = shuffled(list(reader), seed, progress.epoch)
+            delay, clock = model.config.delay, time.monotonic()
+            for chunk in chunks(reader, order, config.streams, config.frames, delay, progress.position):
+                lr = learning_rate(config, progress, planned)
+                sums, run.state = train_chunk(model, chunk, run.state, grad, config.max_grad_norm)
+                update(params, grad, run.optimizer, lr)
+                progress.position = chunk.position
+                progress.frames += sums.frames
+                clock, sums.seconds = time.monotonic(), time.monotonic() - clock
+                progress.since_epoch = add(progress.since_epoch, sums)
+                progress.since_log = add(progress.since_log, sums)
+                bar.update(sums.frames)
+                if progress.since_log.seconds >= config.log_seconds:
+                    write_log(log, progress, progress.since_log, lr)
+                    bar.set_postfix(averages(progress.since_log))
+                    progress.since_log = Sums()
+                if time.monotonic() - saved >= config.checkpoint_seconds:
+                    save_checkpoint(directory / CHECKPOINT, run, progress)
+                    saved = time.monotonic()
+            end_epoch(model, dev_reader, config, progress, run, log, planned)
+            save_checkpoint(directory / CHECKPOINT, run, progress)
+            saved = time.monotonic()
+    params.copy_(run.best)
+    return Result(progress.best_epoch, progress.best_accuracy)
+
+
+def train_chunk(
+    model: AcousticModel, chunk: Chunk, state: list[State], grad: torch.Tensor, max_grad_norm: float
+) -> tuple[Sums, list[State]]:
+    """Compute the gradient of a chunk's mean cross entropy into `grad`, the flat vector of the model's gradients.
+
+    Returns
+    -------
+    sums : Sums
+        Of this chunk.
+    state : list of (c, r)
+        After it.
+
+    Raises
+    ------
+    ModelError
+        When the loss or the gradient is not finite.
+    """
+    model.train()
+    output, loss, correct, frames = errors(model, chunk, state)
+    grad.zero_()
+    (loss / max(frames, 1)).backward()
+    norm = grad.norm().item()
+    if not math.isfinite(loss.item()) or not math.isfinite(norm):
+        raise ModelError(
+            f"the loss is {loss.item() / max(frames, 1):g}, the gradient's norm {norm:g} on a chunk of the utterances "
+            f"{' '.join(sorted(set(chunk.utterances)))}: look for bad features there, or lower initial_lr or set "
+            "max_grad_norm; the last checkpoint is kept"
+        )
+    if 0 < max_grad_norm < norm:
+        grad.mul_(max_grad_norm / norm)
+    return Sums(loss.item(), correct, frames, 1, norm, output.clipped.item()), output.state
+
+
+def errors(model: AcousticModel, chunk: Chunk, state: list[State]) -> tuple[Output, torch.Tensor, int, int]:
+    """Run a chunk and return the output, the summed cross entropy, the correct frames and the frames with a target."""
+    state = carry_state(state or model.zero_state(0), chunk.carry)
+    output = model(chunk.feats, state)
+    logits, targets = output.logits.flatten(0, 1), chunk.targets.flatten()
+    loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum")
+    correct = (logits.detach().argmax(1) == targets).sum().item()
+    return output, loss, correct, (targets != NO_TARGET).sum().item()
+
+
+def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 100) -> tuple[float, float]:
+    """Return the mean cross entropy and the frame accuracy over all utterances."""
+    model.eval()
+    total, state = Sums(), []
+    with torch.no_grad():
+        for chunk in chunks(reader, sorted(reader), streams, frames, model.config.delay):
+            output, loss, correct, count = errors(model, chunk, state)
+            state = output.state
+            total = add(total, Sums(loss.item(), correct, count))
+    return total.loss / total.frames, total.correct / total.frames
+
+
+def learning_rate(config: TrainConfig, progress: Progress, planned: int) -> float:
+    """Return the learning rate after ``progress.frames`` of `planned` frames.
+
+    Example
+    -------
+    >>> config = TrainConfig(initial_lr=0.01, final_lr=0.0001)
+    >>> round(learning_rate(config, Progress(frames=500), planned=1000), 6)
+    0.001
+    """
+    if config.schedule == "newbob":
+        return max(config.initial_lr / 2**progress.halvings, config.final_lr)
+    return config.initial_lr * (config.final_lr / config.initial_lr) ** (progress.frames / planned)
+
+
+def end_epoch(
+    model: AcousticModel,
+    dev_reader: Reader,
+    config: TrainConfig,
+    progress: Progress,
+    run: Run,
+    log: Path,
+    planned: int,
+) -> None:
+    """Measure dev, keep the best weights, write the epoch's line, and let newbob have its say."""
+    dev_loss, accuracy = evaluate(model, dev_reader, config.streams)
+    lr = learning_rate(config, progress, planned)
+    means = averages(progress.since_epoch)
+    write_log(log, progress, progress.since_epoch, lr, {"dev_loss": dev_loss, "dev_accuracy": accuracy})
+    progress.epoch += 1
+    progress.position, run.state = Position(), []
+    best = accuracy > progress.best_accuracy
+    if best:
+        progress.best_epoch, progress.best_accuracy = progress.epoch, accuracy
+        run.best.copy_(run.params)
+    tqdm.write(
+        f"Epoch {progress.epoch}: loss {means['loss']:.3f}, frame accuracy {means['accuracy']:.2%}; "
+        f"dev loss {dev_loss:.3f}, frame accuracy {accuracy:.2%}{' (best)' if best else ''}"
+    )
+    if config.schedule == "newbob" and progress.epoch > 1:
+        gain = accuracy - progress.last_accuracy
+        progress.finished = progress.halving and gain < NEWBOB_STOP
+        progress.halving |= gain < NEWBOB_START
+        progress.halvings += progress.halving
+    progress.last_accuracy = accuracy
+    progress.since_epoch, progress.since_log = Sums(), Sums()
+
+
+def add(a: Sums, b: Sums) -> Sums:
+    """Add field by field."""
+    return Sums(**{name: value + getattr(b, name) for name, value in asdict(a).items()})
+
+
+def averages(sums: Sums) -> dict[str, float]:
+    """Return what is reported of sums."""
+    return {
+        "loss": sums.loss / max(sums.frames, 1),
+        "accuracy": sums.correct / max(sums.frames, 1),
+        "grad_norm": sums.grad_norm / max(sums.chunks, 1),
+        "clipped": sums.clipped / max(sums.chunks, 1),
+        "frames_per_second": sums.frames / max(sums.seconds, 1e-9),
+    }
+
+
+def write_log(log: Path, progress: Progress, sums: Sums, lr: float, dev: dict[str, float] | None = None) -> None:
+    """Append a line to train.jsonl: an epoch's with `dev`, one within an epoch without."""
+    line = {"epoch": progress.epoch + 1, "frames": progress.frames, "lr": lr} | averages(sums) | (dev or {})
+    with log.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    progress.log_size = log.stat().st_size
+
+
+def check_data(model: AcousticModel, reader: Reader, name: str) -> int:
+    """Read all data once, compare it with the model, and return the number of frames.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or an utterance's dimension, pdfs, length or values do not fit.
+    """
+    total = 0
+    for utterance in reader:
+        feats, targets = read_delayed(reader, utterance, delay=0)
+        if feats.shape[1] != model.input_dim:
+            raise ModelError(
+                f"utterance {utterance} has {feats.shape[1]}-dimensional features, the model wants {model.input_dim}"
+            )
+        if not 0 <= targets.min() <= targets.max() < model.num_pdfs:
+            raise ModelError(
+                f"utterance {utterance} has pdfs from {targets.min()} to {targets.max()}, the model those from 0 to "
+                f"{model.num_pdfs - 1}"
+            )
+        total += len(feats)
+    if not total:
+        raise ModelError(f"there are no frames of {name} data")
+    return total

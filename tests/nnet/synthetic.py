@@ -1,0 +1,43 @@
+"""A task that only a memory can solve, and a training run of it for a process that gets killed."""
+
+import sys
+import time
+
+import numpy as np
+
+from nnet.config import ModelConfig, TrainConfig
+from nnet.model import AcousticModel, initialise
+from nnet.train import train
+
+
+def bits(utterances, shift, seed=0):
+    """Random bits with noise; the target of frame t is the bit of frame t + shift, cyclic within an utterance."""
+    random = np.random.default_rng(seed)
+    data = {}
+    for i in range(utterances):
+        bit = random.integers(0, 2, random.integers(30, 80))
+        feats = np.stack([bit - 0.5, random.normal(size=len(bit))], 1).astype(np.float32)
+        data[f"u{i:03}"] = (feats, np.roll(bit, -shift))
+    return data
+
+
+class Slow(dict):
+    """Gives a killer the time to strike."""
+
+    def __getitem__(self, name):
+        time.sleep(0.01)
+        return super().__getitem__(name)
+
+
+def run(directory, slow=False, **changes):
+    """Train a small network with everything random that there is."""
+    model = AcousticModel(ModelConfig(layers=2, cells=8, projection=6, dropout=0.2), input_dim=2, num_pdfs=2)
+    initialise(model, seed=1)
+    data = bits(40, shift=-2)
+    config = TrainConfig(**{"streams": 4, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001} | changes)
+    result = train(model, Slow(data) if slow else data, bits(5, shift=-2, seed=1), config, directory, seed=1, threads=1)
+    return model, result
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], slow=True, checkpoint_seconds=0.0)

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnet.chunks import NO_TARGET, chunks, read_delayed, shuffled
+from nnet.errors import ModelError
+
+
+def corpus(lengths):
+    """Features that name their utterance and frame; targets that name their frame."""
+    return {
+        f"u{i}": (np.stack([np.full(n, i + 1), np.arange(n)], 1).astype(np.float32), np.arange(n))
+        for i, n in enumerate(lengths)
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(1, 5), st.integers(1, 8), st.integers(0, 6))
+def test_every_frame_once_in_order(lengths, streams, frames, delay):
+    reader = corpus(lengths)
+    heard = {name: ([], []) for name in reader}
+    before = ()
+    for chunk in chunks(reader, list(reader), streams, frames, delay):
+        T, S, _ = chunk.feats.shape
+        assert (T, S) <= (frames, S) <= (frames, streams)
+        for s, name in enumerate(chunk.utterances):
+            row = chunk.carry[s].item()
+            assert (before[row] == name) if row >= 0 else not heard[name][0]  # goes on with its own state, or starts
+            valid = chunk.feats[:, s, 0] > 0  # padding is zero
+            assert (chunk.targets[~valid, s] == NO_TARGET).all()
+            heard[name][0].extend(chunk.feats[valid, s].tolist())
+            heard[name][1].extend(chunk.targets[valid, s].tolist())
+        before = chunk.utterances
+    for i, (name, n) in enumerate(zip(reader, lengths, strict=True)):
+        feats, targets = heard[name]
+        assert feats == [[i + 1, min(t, n - 1)] for t in range(n + delay)]  # the last frame is repeated
+        assert targets == [NO_TARGET] * delay + list(range(n))  # the target of frame t stands at t + delay
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(1, 4), st.data())
+def test_any_position_can_be_gone_on_from(lengths, streams, data):
+    reader = corpus(lengths)
+    whole = list(chunks(reader, list(reader), streams, 7, 2))
+    k = data.draw(st.integers(0, len(whole) - 1))
+    rest = list(chunks(reader, list(reader), streams, 7, 2, whole[k].position))
+    assert len(rest) == len(whole) - k - 1
+    for a, b in zip(rest, whole[k + 1 :], strict=True):
+        assert a.utterances == b.utterances
+        assert a.position == b.position
+        assert all(map(torch.equal, (a.feats, a.targets, a.carry), (b.feats, b.targets, b.carry)))
+
+
+def test_only_utterances_under_way_are_read():
+    read = []
+
+    class Counting(dict):
+        def __getitem__(self, name):
+            read.append(name)
+            return super().__getitem__(name)
+
+    reader = Counting(corpus([20] * 10))
+    next(chunks(reader, list(reader), 2, 5, 0))
+    assert read == ["u0", "u1"]
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    names = [f"u{i}" for i in range(50)]
+    assert shuffled(names, 1, 2) == shuffled(names[::-1], 1, 2)
+    assert sorted(shuffled(names, 1, 2)) == sorted(names)
+    assert len({tuple(shuffled(names, seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(ModelError, match="utterance a has 3 frames of features and 4 targets"):
+        read_delayed({"a": (np.zeros((3, 2), np.float32), np.zeros(4, int))}, "a", 5)
+    with pytest.raises(ModelError, match="utterance a has no frames"):
+        read_delayed({"a": (np.zeros((0, 2), np.float32), np.zeros(0, int))}, "a", 5)

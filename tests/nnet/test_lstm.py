@@ -1,0 +1,137 @@
+import pytest
+import torch
+
+from nnet.lstm import LSTM, lstm
+
+T, S, D, C, P = 4, 3, 2, 5, 3
+
+
+def random_layer(projection=0, peepholes=True, clip=50.0, seed=0, dtype=torch.float64, scale=0.8):
+    layer = LSTM(D, C, projection, peepholes, clip).to(dtype)
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for w in layer.parameters():
+            w.uniform_(-scale, scale, generator=random)
+    return layer
+
+
+def random_input(layer, frames=T, seed=1):
+    random = torch.Generator().manual_seed(seed)
+    shapes = ((frames, S, D), (S, C), (S, layer.output_dim))
+    x, c, r = (torch.randn(shape, generator=random, dtype=layer.b.dtype) for shape in shapes)
+    return x, (c, r)
+
+
+def by_the_paper(x, state, W_x, W_r, b, w_c, W_m, clip):
+    """The equations, one frame at a time, differentiated by autograd."""
+    c, r = state
+    W_ix, W_fx, W_cx, W_ox = W_x.chunk(4)
+    W_ir, W_fr, W_cr, W_or = W_r.chunk(4)
+    b_i, b_f, b_c, b_o = b.chunk(4)
+    w_ic, w_fc, w_oc = w_c
+    outputs = []
+    for x_t in x:
+        i = torch.sigmoid(x_t @ W_ix.T + r @ W_ir.T + w_ic * c + b_i)
+        f = torch.sigmoid(x_t @ W_fx.T + r @ W_fr.T + w_fc * c + b_f)
+        c = (f * c + i * torch.tanh(x_t @ W_cx.T + r @ W_cr.T + b_c)).clamp(-clip, clip)
+        o = torch.sigmoid(x_t @ W_ox.T + r @ W_or.T + w_oc * c + b_o)
+        r = (o * torch.tanh(c)) @ W_m.T
+        outputs.append(r)
+    return torch.stack(outputs), (c, r)
+
+
+@pytest.mark.parametrize("clip", [50.0, 0.4])
+@pytest.mark.parametrize("peepholes", [False, True])
+@pytest.mark.parametrize("projection", [0, P])
+def test_gradcheck(projection, peepholes, clip):
+    layer = random_layer(projection, peepholes, clip)
+    x, state = random_input(layer)
+    weights = [layer.W_x, layer.W_r, layer.b, layer.w_c, layer.W_m]
+    given = [x, *state, *(w for w in weights if w is not None)]
+
+    def run(x, c, r, *rest):
+        rest = iter(rest)
+        r, state, clipped = lstm(x, (c, r), *(None if w is None else next(rest) for w in weights), clip=clip)
+        assert 0 < clipped < 1 if clip < 1 else clipped == 0
+        return r, *state
+
+    assert torch.autograd.gradcheck(run, [value.detach().requires_grad_() for value in given])
+
+
+def test_equals_the_paper_with_autograd_when_cells_are_clipped():
+    layer = random_layer(P, clip=0.5, scale=2.0)
+    x, state = random_input(layer, frames=20)
+    values = [x, *state, layer.W_x, layer.W_r, layer.b, layer.w_c, layer.W_m]
+    grads = []
+    for function in (lstm, by_the_paper):
+        x, c, r, *weights = [value.detach().clone().requires_grad_() for value in values]
+        output, (c_T, r_T), *_ = function(x, (c, r), *weights, 0.5)
+        loss = (output**2).sum() + c_T.sum() + (3 * r_T).sum()
+        grads.append([output, c_T, *torch.autograd.grad(loss, [x, c, r, *weights])])
+    for ours, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("projection", [0, P])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equals_torch_without_peepholes(projection, dtype):
+    layer = random_layer(projection, peepholes=False, dtype=dtype)
+    theirs = torch.nn.LSTM(D, C, proj_size=projection).to(dtype)
+    with torch.no_grad():
+        theirs.weight_ih_l0.copy_(layer.W_x)  # the same order of gates; torch has two biases
+        theirs.weight_hh_l0.copy_(layer.W_r)
+        theirs.bias_ih_l0.copy_(layer.b)
+        theirs.bias_hh_l0.zero_()
+        if projection:
+            theirs.weight_hr_l0.copy_(layer.W_m)
+    x, (c, r) = random_input(layer, frames=20)
+    x.requires_grad_()
+    output, state, clipped = layer(x, (c, r))
+    expected, (r_T, c_T) = theirs(x, (r[None], c[None]))
+    for a, b in ((output, expected), (state[0], c_T[0]), (state[1], r_T[0])):
+        torch.testing.assert_close(a, b)
+    assert clipped == 0
+    pairs = [(layer.W_x, theirs.weight_ih_l0), (layer.W_r, theirs.weight_hh_l0), (layer.b, theirs.bias_ih_l0), (x, x)]
+    if projection:
+        pairs.append((layer.W_m, theirs.weight_hr_l0))
+    ours = torch.autograd.grad((output**2).sum(), [pair[0] for pair in pairs])
+    expected = torch.autograd.grad((expected**2).sum(), [pair[1] for pair in pairs])
+    for a, b in zip(ours, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("projection", [0, P])
+def test_chunks_with_carried_state_equal_the_whole(projection):
+    layer = random_layer(projection)
+    x, state = random_input(layer, frames=23)
+    whole, whole_state, _ = layer(x, state)
+    parts = []
+    for part in x.split(5):
+        output, state, _ = layer(part, state)
+        parts.append(output)
+    torch.testing.assert_close(torch.cat(parts), whole)
+    for a, b in zip(state, whole_state, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_clipped_cell_is_what_follows_sees():
+    layer = LSTM(1, 1, peepholes=False, clip=2.0)
+    with torch.no_grad():
+        layer.b.copy_(torch.tensor([100.0, 100.0, 100.0, 100.0]))  # c grows by one a frame
+    r, (c, _), clipped = layer(torch.zeros(4, 1, 1), layer.zero_state(1))
+    torch.testing.assert_close(r.flatten(), torch.tanh(torch.tensor([1.0, 2.0, 2.0, 2.0])))
+    assert c.item() == 2
+    assert clipped.item() == 0.75
+
+
+def test_nothing_is_changed_in_place():
+    layer = random_layer(P)
+    x, state = random_input(layer)
+    before = [value.clone() for value in (x, *state)]
+    r, (c_T, r_T), _ = layer(x.requires_grad_(), state)
+    outputs = [r, c_T, r_T]
+    grads = [torch.ones_like(value) for value in outputs]
+    torch.autograd.backward(outputs, grads)
+    for a, b in zip((x, *state), before, strict=True):
+        assert torch.equal(a, b)
+    assert all((grad == 1).all() for grad in grads)

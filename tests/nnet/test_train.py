@@ -1,0 +1,260 @@
+import json
+import math
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nnet.checkpoint import Progress
+from nnet.chunks import chunks
+from nnet.config import ModelConfig, TrainConfig
+from nnet.errors import ModelError
+from nnet.files import read_tensors
+from nnet.model import AcousticModel, initialise
+from nnet.optimizer import adam, flatten, sgd
+from nnet.train import evaluate, learning_rate, train, train_chunk
+from tests.nnet import synthetic
+
+
+def small_model(input_dim=2, num_pdfs=2, **changes):
+    config = ModelConfig(**{"layers": 1, "cells": 12, "projection": 8, "delay": 2} | changes)
+    model = AcousticModel(config, input_dim, num_pdfs)
+    initialise(model, seed=1)
+    return model
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "train.jsonl").read_text().splitlines()]
+
+
+def weights(model):
+    return torch.cat([w.flatten() for w in model.parameters()])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_learns_what_needs_a_memory(tmp_path, optimizer):
+    # the bits are independent, so a network without memory cannot do better than log 2 and one half
+    lr = {"adam": (0.02, 0.002), "sgd": (0.5, 0.1)}[optimizer]
+    model = small_model(delay=0, forget_bias=1.0)
+    config = TrainConfig(streams=4, epochs=12, optimizer=optimizer, initial_lr=lr[0], final_lr=lr[1], max_grad_norm=5)
+    result = train(model, synthetic.bits(80, -2), synthetic.bits(10, -2, 1), config, tmp_path, threads=1)
+    loss, accuracy = evaluate(model, synthetic.bits(10, -2, 1), streams=4)
+    assert accuracy == result.best_accuracy > 0.9  # the first two frames of an utterance cannot be known
+    assert loss < 0.3 < math.log(2)
+    epochs = [line for line in lines(tmp_path) if "dev_accuracy" in line]
+    assert [line["epoch"] for line in epochs] == list(range(1, 13))
+    assert {"loss", "accuracy", "lr", "grad_norm", "frames_per_second", "clipped", "dev_loss"} < epochs[0].keys()
+
+
+def test_delay_lets_the_network_hear_ahead(tmp_path):
+    config = TrainConfig(streams=4, epochs=10, initial_lr=0.02, final_lr=0.002, max_grad_norm=5)
+    accuracy = {}
+    for delay in (0, 3):
+        data, dev = synthetic.bits(80, 2), synthetic.bits(10, 2, 1)
+        (tmp_path / str(delay)).mkdir()
+        model = small_model(delay=delay, forget_bias=1.0)
+        accuracy[delay] = train(model, data, dev, config, tmp_path / str(delay), threads=1).best_accuracy
+    assert accuracy[0] < 0.6
+    assert accuracy[3] > 0.9
+
+
+def test_padding_and_first_outputs_yield_no_gradient():
+    model = small_model(delay=5)
+    data = synthetic.bits(3, 0)
+    data = {name: (feats[: 7 + i], bits[: 7 + i]) for i, (name, (feats, bits)) in enumerate(data.items())}
+    (chunk,) = chunks(data, list(data), streams=3, frames=20, delay=5)
+    _, grad = flatten(model)
+    train_chunk(model, chunk, [], grad, 0)
+    expected = grad.clone()
+    padded = torch.cat([chunk.feats, torch.full((4, 3, 2), 100.0)])  # whatever stands there
+    padded[12:, 0], padded[13:, 1] = -100.0, 33.0
+    longer = replace(chunk, feats=padded, targets=torch.nn.functional.pad(chunk.targets, (0, 0, 0, 4), value=-100))
+    train_chunk(model, longer, [], grad, 0)
+    torch.testing.assert_close(grad, expected)
+    # the outputs of the first five frames: their logits' gradient is zero
+    logits = model(chunk.feats, model.zero_state(3)).logits.detach().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), chunk.targets.flatten(), ignore_index=-100)
+    (dlogits,) = torch.autograd.grad(loss, logits)
+    silent = dlogits.abs().sum(2) == 0
+    assert silent[:5].all()
+    assert silent.sum(0).tolist() == [5 + 2, 5 + 1, 5]  # and the padding
+
+
+def test_gradient_norm_is_limited():
+    model, data = small_model(), synthetic.bits(4, 0)
+    chunk = next(chunks(data, list(data), streams=4, frames=20, delay=2))
+    _, grad = flatten(model)
+    sums, _ = train_chunk(model, chunk, [], grad, 0)
+    assert grad.norm().item() == pytest.approx(sums.grad_norm)
+    train_chunk(model, chunk, [], grad, sums.grad_norm / 4)
+    assert grad.norm().item() == pytest.approx(sums.grad_norm / 4, rel=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_killed_run_ends_with_the_same_bits(tmp_path, monkeypatch, optimizer):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole, result = synthetic.run(tmp_path / "whole", optimizer=optimizer)
+    if optimizer == "adam":  # killed by SIGKILL, in the middle of the second epoch
+        checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
+        command = [sys.executable, "-m", "tests.nnet.synthetic", str(tmp_path / "killed")]
+        process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+        while (
+            process.poll() is None
+            and progress(checkpoint).get("frames", 0) < 1.3 * lines(tmp_path / "whole")[0]["frames"]
+        ):
+            time.sleep(0.005)
+        process.kill()
+        assert process.wait() < 0
+        assert progress(checkpoint)["epoch"] == 1
+        assert progress(checkpoint)["position"]["rows"]
+    else:  # stopped by what a full disk might do
+        monkeypatch.setattr("nnet.train.write_log", full_disk)
+        with pytest.raises(OSError, match="full"):
+            synthetic.run(tmp_path / "killed", optimizer=optimizer, checkpoint_seconds=0.0)
+        monkeypatch.undo()
+    resumed, again = synthetic.run(tmp_path / "killed", optimizer=optimizer)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert again == result
+    for a, b in zip(lines(tmp_path / "killed"), lines(tmp_path / "whole"), strict=True):
+        assert (a["loss"], a["dev_loss"], a["lr"]) == (b["loss"], b["dev_loss"], b["lr"])
+
+
+def progress(checkpoint):
+    return json.loads(read_tensors(checkpoint)[1]["progress"]) if checkpoint.exists() else {}
+
+
+def full_disk(*arguments):
+    raise OSError("full")
+
+
+def test_finished_run_is_not_trained_again(tmp_path):
+    model, result = synthetic.run(tmp_path)
+    log = (tmp_path / "train.jsonl").read_bytes()
+    again, same = synthetic.run(tmp_path)
+    assert same == result
+    assert torch.equal(weights(model), weights(again))
+    assert (tmp_path / "train.jsonl").read_bytes() == log
+
+
+def test_best_epoch_is_kept(tmp_path):
+    # a learning rate that wrecks the network after a good start
+    model = small_model(delay=0, forget_bias=1.0)
+    config = TrainConfig(streams=4, epochs=4, optimizer="sgd", initial_lr=1.0, final_lr=1.0, max_grad_norm=1)
+    dev = synthetic.bits(10, 0, 1)
+    result = train(model, synthetic.bits(40, 0), dev, config, tmp_path, threads=1)
+    accuracies = [line["dev_accuracy"] for line in lines(tmp_path)]
+    assert result.best_accuracy == max(accuracies)
+    assert result.best_epoch == 1 + accuracies.index(max(accuracies))
+    assert evaluate(model, dev, streams=4)[1] == max(accuracies)
+
+
+def test_newbob_halves_and_stops(tmp_path):
+    config = TrainConfig(streams=4, epochs=50, schedule="newbob", initial_lr=0.01, final_lr=0.001)
+    train(small_model(delay=0), synthetic.bits(20, 0), synthetic.bits(5, 0, 1), config, tmp_path, threads=1)
+    rates = [line["lr"] for line in lines(tmp_path)]
+    assert len(rates) < 50
+    assert set(rates) <= {0.01, 0.005, 0.0025, 0.00125, 0.001}
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 0.01
+
+
+def test_learning_rate_decays_exponentially():
+    config = TrainConfig(initial_lr=0.1, final_lr=0.001)
+    rates = [learning_rate(config, Progress(frames=frames), 1000) for frames in (0, 250, 500, 1000)]
+    assert rates == pytest.approx([0.1, 0.1 * 10**-0.5, 0.01, 0.001])
+
+
+def test_updates_equal_torch():
+    for update, theirs in (
+        (sgd, lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9)),
+        (adam, lambda w: torch.optim.Adam(w, lr=0.1)),
+    ):
+        random = torch.Generator().manual_seed(0)
+        params = torch.randn(10, generator=random)
+        expected = params.clone().requires_grad_()
+        optimizer, state = theirs([expected]), {}
+        halves = [{}, {}]
+        sliced = params.clone()
+        for _ in range(5):
+            grad = torch.randn(10, generator=random)
+            expected.grad = grad.clone()
+            optimizer.step()
+            update(params, grad, state, 0.1)
+            for part, half in zip((slice(0, 4), slice(4, 10)), halves, strict=True):  # slices give the same
+                update(sliced[part], grad[part], half, 0.1)
+        torch.testing.assert_close(params, expected.detach())
+        torch.testing.assert_close(sliced, params)
+
+
+def test_flat_parameters_are_views():
+    model = small_model()
+    before = weights(model)
+    params, grad = flatten(model)
+    assert torch.equal(weights(model), before)
+    model(torch.ones(3, 1, 2), model.zero_state(1)).logits.sum().backward()
+    assert grad.norm().item() == pytest.approx(math.sqrt(sum(w.grad.norm().item() ** 2 for w in model.parameters())))
+    params.zero_()
+    assert not weights(model).any()
+    assert all(w.data_ptr() % 64 == 0 for w in model.parameters() if w.numel() > 16)
+
+
+def test_data_that_does_not_fit_is_refused_before_training(tmp_path):
+    data = synthetic.bits(3, 0)
+    dev, config = data, TrainConfig(epochs=1)
+    bad = {
+        "utterance u000 has 2-dimensional features, the model wants 5": (small_model(input_dim=5), data),
+        "utterance b has pdfs from 0 to 9, the model those from 0 to 1": (
+            small_model(), {"b": (np.zeros((2, 2), np.float32), np.array([0, 9]))},
+        ),
+        "there are no frames of training data": (small_model(), {}),
+        "utterance c has 3 frames of features and 2 targets": (
+            small_model(), {"c": (np.zeros((3, 2), np.float32), np.array([0, 1]))},
+        ),
+    }  # fmt: skip
+    for message, (model, reader) in bad.items():
+        with pytest.raises(ModelError, match=message):
+            train(model, reader, dev, config, tmp_path, threads=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_non_finite_loss_names_the_utterances_and_keeps_the_checkpoint(tmp_path):
+    data = synthetic.bits(20, 0)
+    data["u007"][0][10, 0] = np.nan
+    config = TrainConfig(streams=1, epochs=2, checkpoint_seconds=0)
+    with pytest.raises(
+        ModelError, match=r"the loss is nan, .* on a chunk of the utterances u007: look for bad features"
+    ):
+        train(small_model(), data, synthetic.bits(2, 0, 1), config, tmp_path, threads=1)
+    params = read_tensors(tmp_path / "checkpoint.safetensors")[0]["params"]
+    assert params.isfinite().all()
+
+
+def test_checkpoint_of_another_model_is_refused(tmp_path):
+    data = synthetic.bits(3, 0)
+    train(small_model(), data, data, TrainConfig(epochs=1), tmp_path, threads=1)
+    with pytest.raises(ModelError, match="not a checkpoint of this training"):
+        train(small_model(cells=10), data, data, TrainConfig(epochs=1), tmp_path, threads=1)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
+        train(small_model(), data, data, TrainConfig(epochs=1), tmp_path, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"streams": 0}, "streams is 0; it has to be 1 or more"),
+        ({"initial_lr": 0.0}, "initial_lr is 0.0; it has to be above 0"),
+        ({"final_lr": 1.0}, "final_lr is 1.0, above initial_lr, 0.002"),
+        ({"momentum": 1.0}, "momentum is 1.0; it has to be below 1"),
+        ({"optimizer": "adamw"}, "optimizer is 'adamw'; it has to be one of adam, sgd"),
+    ],
+)
+def test_values_that_cannot_be(changes, message):
+    with pytest.raises(ModelError, match=message):
+        TrainConfig(**changes).check()
