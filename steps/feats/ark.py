@@ -6,7 +6,7 @@ from pathlib import Path
 
 import kaldiio
 import numpy as np
-from kaldiio.matio import read_matrix_or_vector
+from kaldiio.matio import read_int32vector, read_matrix_or_vector
 
 from steps.errors import InputError
 
@@ -60,8 +60,10 @@ def read_array(entry: str, folder: Path, ndim: int = 2) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             file.seek(int(offset))
-            # read_matrix_or_vector and not load_mat: that one runs commands and unpickles what an archive says
-            array = read_matrix_or_vector(file)
+            # not kaldiio.load_mat, which runs commands and unpickles what an archive says
+            is_int32 = file.read(3) == b"\0B\4"
+            file.seek(int(offset))
+            array = read_int32vector(file) if is_int32 else read_matrix_or_vector(file)
     except (AssertionError, ValueError, OverflowError, struct.error) as error:
         raise InputError(f"{path}: no matrix or vector at byte {offset}: damaged; make it again") from error
     if array.ndim != ndim:
