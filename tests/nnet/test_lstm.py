@@ -74,6 +74,7 @@ def test_equals_the_paper_with_autograd_when_cells_are_clipped():
 
 @pytest.mark.parametrize("projection", [0, P])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_equals_torch_without_peepholes(projection, dtype):
     layer = random_layer(projection, peepholes=False, dtype=dtype)
     theirs = torch.nn.LSTM(D, C, proj_size=projection).to(dtype)

@@ -1,0 +1,166 @@
+"""Train a recurrent network on aligned features."""
+
+import importlib.metadata
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from nnet.config import ModelConfig, TrainConfig
+from nnet.model import AcousticModel, count_parameters, initialise, save_model
+from nnet.train import train
+from steps.cli import command
+from steps.errors import InputError
+from steps.feats.reader import load_features, training_options
+from steps.hmm.acoustic_model import tree_hash
+from steps.hmm.alignments import Alignments, copy_model_files, read_alignments
+from steps.hmm.transitions import read_transition_model
+from steps.output import fingerprint, output_dir
+
+
+def train_nnet(
+    feats: Path,
+    dev_feats: Path,
+    lang: Path,
+    ali: Path,
+    dev_ali: Path,
+    exp: Path,
+    model: ModelConfig = ModelConfig(),
+    training: TrainConfig = TrainConfig(),
+    seed: int = 1,
+    threads: int = 2,
+) -> None:
+    """Train a recurrent network on filterbanks and the pdfs of an alignment.
+
+    Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, config.yaml, cmd and
+    environment.json. The best epoch by dev frame accuracy is kept. A killed run goes on from its last checkpoint and
+    ends with the same weights.
+
+    Parameters
+    ----------
+    feats : Path
+        Features of the training set, from steps.make_feats.
+    dev_feats : Path
+        Features of the dev set.
+    lang : Path
+        Language directory; says which phones are silence.
+    ali : Path
+        Alignment of the training set, from steps.align.
+    dev_ali : Path
+        Alignment of the dev set, with the same model.
+    exp : Path
+        Model directory to write.
+    model : ModelConfig
+        A file of conf/nnet, or its keys.
+    training : TrainConfig
+        A file like conf/training.yaml, or its keys.
+    seed : int
+        Seed of the weights, the order of the utterances, and dropout.
+    threads : int
+        Processor cores to compute with.
+    """
+    options = training_options(feats, "fbank")
+    transitions = read_transition_model(ali)
+    if tree_hash(ali) != tree_hash(dev_ali):
+        raise InputError(f"{ali} and {dev_ali} come from different models; align both with the same one")
+    reader = AlignedFeatures(load_features(feats, options), read_alignments(ali), transitions.tid_to_pdf)
+    dev_reader = AlignedFeatures(load_features(dev_feats, options), read_alignments(dev_ali), transitions.tid_to_pdf)
+    for data, aligned in ((feats, reader), (dev_feats, dev_reader)):
+        if not len(aligned):
+            raise InputError(f"{data}: none of its {len(aligned.feats)} utterances is aligned")
+        print(f"{data}: {len(aligned)} of {len(aligned.feats)} utterances are aligned")
+
+    config = {"model": asdict(model), "training": asdict(training), "seed": seed}
+    network = AcousticModel(model, reader.feats.dim, transitions.num_pdfs)
+    initialise(network, seed)
+    print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {transitions.num_pdfs} pdfs")
+    with output_dir(exp, fingerprint(config, feats, dev_feats, lang, ali, dev_ali)) as folder:
+        copy_model_files(ali, folder)
+        describe_run(folder, config | {"threads": threads})
+        result = train(network, reader, dev_reader, training, folder, seed, threads)
+        save_model(
+            folder,
+            network,
+            kind="nnet",
+            features=options,
+            tree=tree_hash(ali),
+            prior_counts=count_pdfs(reader, transitions.num_pdfs).tolist(),
+            silence_pdfs=silence_pdfs(lang, transitions.tid_to_phone, transitions.tid_to_pdf),
+            seed=seed,
+            best_epoch=result.best_epoch,
+        )
+    print(f"{exp}: epoch {result.best_epoch} is the best, dev frame accuracy {result.best_accuracy:.2%}")
+
+
+@dataclass(frozen=True)
+class AlignedFeatures(Mapping[str, tuple[np.ndarray, np.ndarray]]):
+    """Utterance -> features (T, D) and pdf-ids (T,), of the utterances that have both; fit for other processes too."""
+
+    feats: Mapping[str, np.ndarray]
+    ali: Alignments
+    tid_to_pdf: np.ndarray
+
+    def __getitem__(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
+        tids = self.ali[utterance]
+        if len(tids) and not 0 < tids.min() <= tids.max() < len(self.tid_to_pdf):
+            raise InputError(
+                f"{self.ali.folder}: utterance {utterance} has transition-ids from {tids.min()} to {tids.max()}, the "
+                f"model those from 1 to {len(self.tid_to_pdf) - 1}; align again"
+            )
+        return self.feats[utterance], self.tid_to_pdf[tids]
+
+    def __iter__(self) -> Iterator[str]:
+        return (utterance for utterance in self.feats if utterance in self.ali)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> np.ndarray:
+    """Count the frames of each pdf in the training alignment: the prior, before silence is deweighted.
+
+    Returns
+    -------
+    (num_pdfs,) float64
+    """
+    counts = np.zeros(num_pdfs)
+    for utterance in reader:
+        counts += np.bincount(reader.tid_to_pdf[reader.ali[utterance]], minlength=num_pdfs)
+    return counts
+
+
+def silence_pdfs(lang: Path, tid_to_phone: np.ndarray, tid_to_pdf: np.ndarray) -> list[int]:
+    """List the pdfs of the silence phones."""
+    phones = [int(line) for line in (lang / "phones" / "silence.int").read_text().split()]
+    return sorted({int(pdf) for pdf in tid_to_pdf[1:][np.isin(tid_to_phone[1:], phones)]})
+
+
+def describe_run(folder: Path, config: dict[str, object]) -> None:
+    """Write config.yaml, cmd and environment.json."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "cmd").write_text(shlex.join(sys.argv) + "\n")
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "safetensors")}
+    environment = {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        **versions,
+        "git": git.stdout.strip() or None,
+        "seed": config["seed"],
+    }
+    (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    command(train_nnet)
