@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
@@ -19,7 +21,8 @@ R = TypeVar("R")
 class Run(Protocol):
     """``run(function, items, desc)``: the results of ``function(item)`` in the order of the items."""
 
-    def __call__(self, function: Callable[[T], R], items: Iterable[T], desc: str | None = None) -> list[R]: ...
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], desc: str | None = None) -> list[R]:
+        """Map and collect."""
 
 
 def one_thread() -> None:
@@ -28,6 +31,17 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _start_worker() -> None:
+    one_thread()
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    # of a killed command, the workers would wait for their next item for ever
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
@@ -65,7 +79,7 @@ def jobs(nj: int) -> Iterator[Run]:
     # forkserver: its processes start from a clean parent that has run no threads, and import torch once
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch"])
-    with ProcessPoolExecutor(nj, mp_context=context, initializer=one_thread) as pool:
+    with ProcessPoolExecutor(nj, mp_context=context, initializer=_start_worker) as pool:
 
         def run(function: Callable[[Any], Any], items: Iterable[Any], desc: str | None = None) -> list[Any]:
             items = list(items)
