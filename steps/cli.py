@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import jsonargparse
@@ -19,19 +20,22 @@ class _Parser(jsonargparse.ArgumentParser):
     files = ""  # the config files on the command line, for the message
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sys.exit(f"error: {self.files}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
+        of_arguments = message.startswith(("unrecognized arguments", "the following arguments", "argument --"))
+        place = "" if of_arguments else self.files
+        sys.exit(f"error: {place}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
 
 
 def _option_names(parser: jsonargparse.ArgumentParser) -> list[str]:
-    return sorted({action.dest for action in parser._actions} - {"help", "config", "print_config"})
+    return sorted({action.dest for action in parser._actions} - {"help", "config", "print_config", "print_shtab"})
 
 
 def _suggestion(message: str, known: Sequence[str]) -> str:
     if not re.search(r"not accept|unrecognized", message):
         return ""
-    unknown = [name for name in re.findall(r"'([\w.]+)'|--([\w.]+)", message) for name in name if name]
     leaves = {name.rsplit(".", 1)[-1]: name for name in known}
-    for name in reversed(unknown):  # the offending key stands last: "Group 'fbank' does not accept option 'num_bin'"
+    # of a file's key the name stands last: "Group 'fbank' does not accept option 'num_bin'"
+    unknown = re.findall(r"--([\w.]+)", message) or re.findall(r"'([\w.]+)'", message)[-1:]
+    for name in unknown:
         near = difflib.get_close_matches(name.rsplit(".", 1)[-1], leaves, n=1)
         if near:
             return f"; did you mean '{leaves[near[0]]}'?"
@@ -51,6 +55,11 @@ def _normalise(arguments: Sequence[str], switches: set[str]) -> list[str]:
             argument = name + equals + value
         result.append(argument)
     return result
+
+
+def _config_files(arguments: Sequence[str]) -> list[str]:
+    words = [word for argument in arguments for word in argument.split("=", argument.startswith("--config="))]
+    return [following for word, following in pairwise(words) if word == "--config"]
 
 
 def command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
@@ -74,13 +83,16 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
     arguments = sys.argv[1:] if arguments is None else arguments
     switches = {p.name for p in inspect.signature(function).parameters.values() if p.annotation is bool}
     description = inspect.getdoc(function) or ""
-    parser = _Parser(description=description.split("\nParameters\n")[0].strip())
+    # without abbreviations: a misspelt option must not pass for the beginning of another
+    parser = _Parser(description=description.split("\nParameters\n")[0].strip(), allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
-    parser.files = "".join(f"{file}: " for file in arguments if file.endswith((".yaml", ".yml")))
-    options = parser.instantiate_classes(parser.parse_args(_normalise(arguments, switches)))
-    options.pop("config", None)
+    arguments = _normalise(arguments, switches)
+    parser.files = "".join(f"{file}: " for file in _config_files(arguments))
+    options = parser.parse_args(arguments)
     try:
-        function(**vars(options))
+        values = parser.instantiate(options)
+        values.pop("config", None)
+        function(**vars(values))
     except (InputError, ModelError) as error:
         sys.exit(f"error: {error}")

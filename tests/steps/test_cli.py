@@ -1,0 +1,177 @@
+"""Options on the command line and in YAML files, and the messages for wrong ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nnet.errors import ModelError
+from steps.cli import command
+from steps.errors import InputError
+
+
+@dataclass
+class FbankOptions:
+    """Filterbanks.
+
+    Parameters
+    ----------
+    num_mel_bins
+        number of filters
+    """
+
+    num_mel_bins: int = 40
+    dither: float = 0.0
+
+    def __post_init__(self):
+        if self.num_mel_bins < 1:
+            raise InputError(f"num_mel_bins is {self.num_mel_bins}; it has to be 1 or more")
+
+
+@pytest.fixture
+def call():
+    """Run a step with a line of arguments and give the values that arrived."""
+
+    def run(line, error=None):
+        got = {}
+
+        def make_feats(
+            data: Path,
+            feats: Path,
+            fbank: FbankOptions = FbankOptions(),
+            nj: int = 1,
+            allow_commands: bool = False,
+            out: Path | None = None,
+        ) -> None:
+            """Make features.
+
+            Parameters
+            ----------
+            data
+                a data directory
+            feats
+                where they go
+            """
+            got.update(locals())
+            if error is not None:
+                raise error
+
+        command(make_feats, line.split())
+        return {name: got[name] for name in ("data", "feats", "fbank", "nj", "allow_commands", "out")}
+
+    return run
+
+
+@pytest.fixture
+def yaml(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write(content, name="feats.yaml"):
+        Path(name).write_text(content)
+        return name
+
+    return write
+
+
+def test_defaults(call):
+    assert call("data/train feats/train") == {
+        "data": Path("data/train"),
+        "feats": Path("feats/train"),
+        "fbank": FbankOptions(),
+        "nj": 1,
+        "allow_commands": False,
+        "out": None,
+    }
+
+
+def test_flags_stand_anywhere_with_dashes_or_underscores(call):
+    expected = {"fbank": FbankOptions(num_mel_bins=23), "nj": 3, "out": Path("a-b__c"), "allow_commands": True}
+    for line in (
+        "--nj 3 d-1 --allow-commands f --out=a-b__c --fbank.num-mel-bins 23",
+        "d-1 f --nj=3 --allow_commands true --out a-b__c --fbank.num_mel_bins=23",
+        "--allow-commands=true d-1 f --nj 3 --out a-b__c --fbank.num-mel-bins=23",
+    ):
+        assert call(line) == {"data": Path("d-1"), "feats": Path("f"), **expected}
+    assert call("d f --allow-commands false")["allow_commands"] is False
+
+
+def test_config_file_gives_defaults_that_flags_replace(call, yaml):
+    file = yaml("nj: 3\nfbank:\n  num_mel_bins: 30\n")
+    assert call(f"d f --config {file}")["fbank"] == FbankOptions(num_mel_bins=30)
+    assert call(f"--config={file} d f --nj 2")["nj"] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("d f --njj 3", "error: unrecognized arguments: --njj 3; did you mean 'nj'?"),
+        ("d f --fbank.num_mel_bin 3", "--fbank.num_mel_bin 3; did you mean 'fbank.num_mel_bins'?"),
+        ("d f --num-mel-bins 3", "did you mean 'fbank.num_mel_bins'?"),
+        (
+            "d f --zzz",
+            "--zzz; known are: allow_commands, data, fbank, fbank.dither, fbank.num_mel_bins, feats, nj, out",
+        ),
+        ("d f --allow", "unrecognized arguments: --allow"),
+        ("d f g", "unrecognized arguments: g"),
+        ("d", "required: feats"),
+        ("d f --nj three", "Parser key \"nj\":\n  Expected a <class 'int'>. Got value: three"),
+        ("d f --nj", "argument --nj: expected one argument"),
+        ("d f --fbank.num_mel_bins 0", "error: num_mel_bins is 0; it has to be 1 or more"),
+        ("d f --config none.yaml", "none.yaml"),
+        ("d.yaml f --njj 3", "error: unrecognized"),
+    ],
+)
+def test_wrong_arguments(call, line, message):
+    with pytest.raises(SystemExit) as stop:
+        call(line)
+    assert message in stop.value.code
+    assert stop.value.code.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("njj: 3", "Option 'njj' is not accepted; did you mean 'nj'?"),
+        ("fbank: {num_mel_bin: 3}", "does not accept option 'num_mel_bin'; did you mean 'fbank.num_mel_bins'?"),
+        ("fbank: {zzz: 3}", "Group 'fbank' does not accept option 'zzz'; known are: allow_commands, data,"),
+        (
+            "fbank: {num_mel_bins: many}",
+            "Parser key \"fbank.num_mel_bins\":\n  Expected a <class 'int'>. Got value: many",
+        ),
+        ("fbank: [", "Problems parsing config"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--config ", "--config="])
+def test_wrong_config_files_are_named(call, yaml, content, message, flag):
+    with pytest.raises(SystemExit) as stop:
+        call(f"d f {flag}{yaml(content)}")
+    assert stop.value.code.startswith("error: feats.yaml: ")
+    assert message in stop.value.code
+
+
+def test_a_wrong_flag_beside_a_config_file_is_not_the_files_fault(call, yaml):
+    with pytest.raises(SystemExit, match=r"^error: unrecognized arguments: --njj"):
+        call(f"d f --config {yaml('nj: 2')} --njj 3")
+
+
+@pytest.mark.parametrize("kind", [InputError, ModelError])
+def test_errors_of_the_user_are_one_line(call, kind):
+    with pytest.raises(SystemExit) as stop:
+        call("d f", error=kind("wav.scp:3: no such file"))
+    assert stop.value.code == "error: wav.scp:3: no such file"
+
+
+def test_other_errors_keep_their_traceback(call):
+    with pytest.raises(ZeroDivisionError):
+        call("d f", error=ZeroDivisionError())
+
+
+def test_help_is_the_docstring(call, capsys):
+    with pytest.raises(SystemExit) as stop:
+        call("--help")
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "Make features." in text
+    assert "a data directory" in text
+    assert "number of filters" in text
+    assert "Parameters" not in text
