@@ -55,14 +55,12 @@ def output_dir(path: str | Path, key: str | None = None) -> Iterator[Path]:
         key_file.write_text(key)
     yield part
     key_file.unlink(missing_ok=True)
+    old = path.with_name(path.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)  # of a run that was killed between the lines below
     if path.exists():
-        old = path.with_name(path.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
         os.replace(path, old)
-        os.replace(part, path)
-        shutil.rmtree(old)
-    else:
-        os.replace(part, path)
+    os.replace(part, path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def fingerprint(*parts: Any) -> str:

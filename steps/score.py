@@ -53,7 +53,8 @@ def find_decoded(data: Path, exp: Path) -> dict[Key, Path]:
     directories: dict[Key, Path] = {}
     for file in sorted(exp.glob("*/*_*/decode.json")):
         directory = file.parent
-        if not directory.name.startswith(("decode_", "tune_")) or directory.name.endswith((".partial", ".old")):
+        unfinished = any(folder.name.endswith((".partial", ".old")) for folder in (directory, directory.parent))
+        if unfinished or not directory.name.startswith(("decode_", "tune_")):
             continue
         k = key(read_decode(directory))
         text = data / k.set / "text"

@@ -92,6 +92,7 @@ def test_missing_hypothesis_is_said(work, capsys):
 def test_unfinished_directories_and_untranscribed_sets_are_left_out(work, capsys):
     decode(work, "mono", "decode_test.partial", "")
     decode(work, "mono", "decode_test.old", "")
+    decode(work, "mono.old", "decode_test", "", model="mono")
     decode(work, "mono", "decode_new", "n1 SEVEN\n")
     score(work / "data", work / "exp")
     assert {row["set"] for row in results(work)} == {"dev", "test"}
