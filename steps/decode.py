@@ -1,0 +1,64 @@
+"""Decode a data directory."""
+
+from pathlib import Path
+
+from steps.cli import command
+from steps.output import fingerprint, output_dir
+from steps.parallel import jobs
+from steps.search.beam import SearchOptions, Weights
+from steps.search.decoding import Source, check_source, decode_all, read_graph_json
+from steps.search.directory import read_weights, write_decode_dir
+
+
+def decode(
+    data: Path,
+    graph: Path,
+    model: Path,
+    out: Path,
+    weights: Weights = Weights(),
+    tuned: Path | None = None,
+    search: SearchOptions = SearchOptions(),
+    allow_commands: bool = False,
+    nj: int = 1,
+) -> None:
+    """Recognise the utterances of any data directory with a trained model and its graph.
+
+    Writes OUT/text (a line an utterance: its id and the words) and OUT/decode.json. A killed run goes on where it was.
+
+    Parameters
+    ----------
+    data : Path
+        A data directory with audio (features are computed as the model wants them), or features from steps.make_feats.
+    graph : Path
+        Graph directory, from steps.make_graph.
+    model : Path
+        Model directory: a GMM system or a network.
+    out : Path
+        Decode directory to write.
+    weights : Weights
+        Acoustic scale, insertion penalty and silence deweighting.
+    tuned : Path
+        Take the weights that steps.tune chose in this directory instead.
+    search : SearchOptions
+        How wide to search.
+    allow_commands : bool
+        Run commands in wav.scp.
+    nj : int
+        Number of processes.
+    """
+    source = Source(data, graph, model, allow_commands)
+    acoustic = check_source(source)
+    if tuned is not None:
+        weights = read_weights(tuned)
+    key = fingerprint(data, graph, model / "model.json", vars(weights), vars(search))
+    with output_dir(out, key) as folder, jobs(nj) as run:
+        [decoded] = decode_all(source, [weights], search, folder, run, f"decoding {data.name} with {model.name}")
+        write_decode_dir(folder, decoded, weights, acoustic, data.name, read_graph_json(graph)["lm"])
+    speed = decoded.frames / 100 / max(decoded.seconds, 1e-9)
+    print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")
+    if decoded.unfinished:
+        print(f"no complete path, the best unfinished one taken: {' '.join(decoded.unfinished)}")
+
+
+if __name__ == "__main__":
+    command(decode)

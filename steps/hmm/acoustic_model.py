@@ -1,0 +1,116 @@
+"""One way to load and to ask any acoustic model: a GMM system or a network."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nnet.model import load_model, log_posteriors
+from steps.errors import InputError
+from steps.hmm.gmm import DiagGmms, log_likelihoods, read_gmms
+from steps.hmm.transitions import TransitionModel, read_transition_model
+
+PRIOR_FLOOR = 1e-5
+
+
+@dataclass(frozen=True)
+class AcousticModel:
+    """An acoustic model and what it was trained on.
+
+    Attributes
+    ----------
+    name : str
+        The name of its directory.
+    is_network : bool
+        A network gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
+    features : dict
+        The feature options, for `steps.feats.reader.load_features`.
+    transitions : TransitionModel
+    seed : int
+        Of its training.
+    log_likelihoods : callable
+        ``log_likelihoods(features, silence_deweight=1.0)``: a list of (T, D) to a list of (T, num_pdfs) float32; the
+        utterances of a list are computed side by side.
+    """
+
+    name: str
+    is_network: bool
+    features: dict[str, Any]
+    transitions: TransitionModel
+    seed: int
+    log_likelihoods: Callable[..., list[np.ndarray]]
+
+
+def load_acoustic_model(folder: str | Path) -> AcousticModel:
+    """Load what steps.train_mono or steps.train_nnet wrote.
+
+    Raises
+    ------
+    InputError
+        When the directory holds no model, or its number of pdfs is not its tree's.
+    """
+    folder = Path(folder)
+    description = folder / "model.json"
+    if not description.is_file():
+        raise InputError(f"{folder}: not a model directory, it has no model.json; train one first")
+    about = json.loads(description.read_text(encoding="utf-8"))
+    transitions = read_transition_model(folder)
+    if about["num_pdfs"] != transitions.num_pdfs:
+        raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
+    is_network = about.get("kind") != "gmm"
+    score = _network_scorer(folder) if is_network else partial(_gmm_scores, read_gmms(folder / "gmm.npz"))
+    return AcousticModel(folder.name, is_network, about["features"], transitions, about["seed"], score)
+
+
+def tree_hash(folder: str | Path) -> str:
+    """Identify the meaning of a model's pdf-ids and transition-ids."""
+    content = b"".join(Path(folder, name).read_bytes() for name in ("topo", "tree.json"))
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _gmm_scores(gmms: DiagGmms, features: Sequence[np.ndarray], silence_deweight: float = 1.0) -> list[np.ndarray]:
+    return [log_likelihoods(gmms, matrix) for matrix in features]
+
+
+def _network_scorer(folder: Path) -> Callable[..., list[np.ndarray]]:
+    network, about = load_model(folder)
+    counts, silence = np.array(about["prior_counts"]), about["silence_pdfs"]
+
+    def score(features: Sequence[np.ndarray], silence_deweight: float = 1.0) -> list[np.ndarray]:
+        posteriors = log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])
+        priors = log_priors(counts, silence, silence_deweight)
+        return [matrix.numpy() - priors for matrix in posteriors]  # log p(x|s) = log p(s|x) - log p(s) + constant
+
+    return score
+
+
+def log_priors(counts: np.ndarray, silence_pdfs: Sequence[int], silence_deweight: float) -> np.ndarray:
+    """Log priors of the pdfs from their frame counts, those of silence divided by a factor.
+
+    A pdf that was hardly seen gets a floor, so that dividing by its prior does not make it win everywhere.
+
+    Parameters
+    ----------
+    counts : (P,) float64
+    silence_pdfs : sequence of int
+    silence_deweight : float
+
+    Returns
+    -------
+    (P,) float32
+
+    Example
+    -------
+    >>> np.exp(log_priors(np.array([90.0, 10.0]), [0], 9.0)).round(3)
+    array([0.5, 0.5], dtype=float32)
+    """
+    counts = counts.astype(np.float64)
+    counts[list(silence_pdfs)] /= silence_deweight
+    share = np.maximum(counts / counts.sum(), PRIOR_FLOOR)
+    return np.log(share / share.sum()).astype(np.float32)

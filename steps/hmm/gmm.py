@@ -1,0 +1,257 @@
+"""Gaussian mixtures with diagonal covariances, all pdfs at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from steps.output import writing
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True)
+class DiagGmms:
+    """P mixtures of up to M Gaussians over D dimensions; a mixture with fewer has the others at weight 0.
+
+    Attributes
+    ----------
+    weights : (P, M) float64
+    means, variances : (P, M, D) float64
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    variances: np.ndarray
+
+    @property
+    def num_pdfs(self) -> int:
+        """Number of mixtures."""
+        return len(self.weights)
+
+    @property
+    def num_gaussians(self) -> int:
+        """Number of Gaussians in use."""
+        return int((self.weights > 0).sum())
+
+
+@dataclass
+class Stats:
+    """Sufficient statistics of the E step; float64, so that sums do not depend on rounding.
+
+    Attributes
+    ----------
+    occupancy : (P, M)
+        Σ_t γ_pm(t).
+    first, second : (P, M, D)
+        Σ_t γ_pm(t) x_t and Σ_t γ_pm(t) x_t².
+    transitions : (num_tids + 1,)
+        How often each transition-id was taken.
+    log_likelihood, frames : float
+        Sum over frames of the log likelihood of the frame's pdf, and their number.
+    """
+
+    occupancy: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    transitions: np.ndarray
+    log_likelihood: float = 0.0
+    frames: int = 0
+
+
+def sum_in_order(parts: Sequence[Stats]) -> Stats:
+    """Add statistics, always in the order given."""
+    return Stats(*(sum(getattr(part, field.name) for part in parts) for field in fields(Stats)))
+
+
+def single_gaussians(mean: np.ndarray, variance: np.ndarray, num_pdfs: int) -> DiagGmms:
+    """Give every pdf the same Gaussian, with the data's mean and variance (Kaldi's ``gmm-init-mono``)."""
+    return DiagGmms(
+        np.ones((num_pdfs, 1)),
+        np.tile(mean, (num_pdfs, 1, 1)).astype(np.float64),
+        np.tile(variance, (num_pdfs, 1, 1)).astype(np.float64),
+    )
+
+
+def component_log_likelihoods(gmms: DiagGmms, features: np.ndarray) -> torch.Tensor:
+    """Joint log likelihood of each frame and Gaussian, log w + log N(x; μ, σ²).
+
+    With log N = -½ [ D log 2π + Σ log σ² + Σ (x-μ)²/σ² ], the square expands to two matrix products, of x with μ/σ²
+    and of x² with -1/(2σ²).
+
+    Parameters
+    ----------
+    gmms : DiagGmms
+    features : (T, D) float32
+
+    Returns
+    -------
+    (T, P, M) float32 tensor
+        -inf for the Gaussians that are not in use.
+    """
+    pdfs, components, dim = gmms.means.shape
+    inverse = 1 / gmms.variances
+    with np.errstate(divide="ignore"):
+        constants = np.log(gmms.weights) - 0.5 * (
+            dim * LOG_2PI + np.log(gmms.variances).sum(-1) + (gmms.means**2 * inverse).sum(-1)
+        )
+    linear = torch.from_numpy((gmms.means * inverse).reshape(-1, dim).astype(np.float32))
+    quadratic = torch.from_numpy((-0.5 * inverse).reshape(-1, dim).astype(np.float32))
+    x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
+    result = torch.addmm(torch.from_numpy(constants.reshape(-1).astype(np.float32)), x, linear.T)
+    return result.addmm_(x * x, quadratic.T).view(len(x), pdfs, components)
+
+
+def log_likelihoods(gmms: DiagGmms, features: np.ndarray) -> np.ndarray:
+    """Log likelihood of each frame under each pdf.
+
+    Parameters
+    ----------
+    gmms : DiagGmms
+    features : (T, D) float32
+
+    Returns
+    -------
+    (T, P) float32
+
+    Example
+    -------
+    >>> gmms = single_gaussians(np.zeros(2), np.ones(2), num_pdfs=1)
+    >>> log_likelihoods(gmms, np.zeros((1, 2), np.float32)).round(4)
+    array([[-1.8379]], dtype=float32)
+    """
+    return torch.logsumexp(component_log_likelihoods(gmms, features), dim=2).numpy()
+
+
+def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pdf: np.ndarray) -> Stats:
+    """Collect the statistics of aligned frames (Kaldi's ``gmm-acc-stats-ali``).
+
+    Parameters
+    ----------
+    gmms : DiagGmms
+    features : (T, D) float32
+    tids : (T,) int
+        The transition-id of each frame.
+    tid_to_pdf : (num_tids + 1,) int
+    """
+    stats = Stats(
+        np.zeros(gmms.weights.shape),
+        np.zeros(gmms.means.shape),
+        np.zeros(gmms.means.shape),
+        np.bincount(tids, minlength=len(tid_to_pdf)).astype(np.float64),
+        frames=len(tids),
+    )
+    pdfs = tid_to_pdf[tids]
+    order = np.argsort(pdfs, kind="stable")
+    present, starts = np.unique(pdfs[order], return_index=True)
+    for pdf, frames in zip(present, np.split(order, starts[1:]), strict=True):
+        x = features[frames]
+        own = DiagGmms(*(array[pdf : pdf + 1] for array in (gmms.weights, gmms.means, gmms.variances)))
+        joint = component_log_likelihoods(own, x)[:, 0]
+        total = torch.logsumexp(joint, dim=1, keepdim=True)
+        gamma = (joint - total).exp().double()  # γ_m(t) = w_m N_m(x_t) / Σ_k w_k N_k(x_t)
+        x = torch.from_numpy(np.ascontiguousarray(x)).double()
+        stats.occupancy[pdf] = gamma.sum(0).numpy()
+        stats.first[pdf] = (gamma.T @ x).numpy()
+        stats.second[pdf] = (gamma.T @ (x * x)).numpy()
+        stats.log_likelihood += float(total.double().sum())
+    return stats
+
+
+def estimate(gmms: DiagGmms, stats: Stats, min_occupancy: float, min_variance: float = 1e-3) -> DiagGmms:
+    """The M step (Kaldi's ``MleDiagGmmUpdate``).
+
+    A Gaussian with less than `min_occupancy` is taken out of its mixture; the last one of a mixture stays as it is.
+
+    Parameters
+    ----------
+    gmms : DiagGmms
+    stats : Stats
+    min_occupancy : float
+        In frames.
+    min_variance : float
+        Floor of the variances.
+    """
+    enough = stats.occupancy >= min_occupancy
+    alone = (gmms.weights > 0).sum(1) == 1
+    occupancy = np.where(enough, stats.occupancy, 0.0)
+    n = np.maximum(occupancy, 1e-10)[..., None]
+    means = np.where(enough[..., None], stats.first / n, gmms.means)
+    variances = np.where(enough[..., None], np.maximum(stats.second / n - means**2, min_variance), gmms.variances)
+    total = occupancy.sum(1, keepdims=True)
+    keep = alone | (total[:, 0] == 0)  # nothing was seen: the pdf keeps what it had
+    weights = np.where(keep[:, None], gmms.weights, occupancy / np.maximum(total, 1e-10))
+    return DiagGmms(weights, means, variances)
+
+
+def split_targets(occupancy: np.ndarray, total: int, power: float, min_count: float) -> np.ndarray:
+    """How many Gaussians each pdf should have, in proportion to its frames to a power (Kaldi's ``GetSplitTargets``).
+
+    Parameters
+    ----------
+    occupancy : (P,)
+        Frames of each pdf.
+    total : int
+        Sum of the targets.
+    power : float
+        1 gives every Gaussian the same number of frames, 0 every pdf the same number of Gaussians.
+    min_count : float
+        No pdf gets so many that a Gaussian has fewer frames than this.
+    """
+    targets = np.ones(len(occupancy), int)
+    share = np.maximum(occupancy, 1e-10) ** power
+    limit = np.maximum(1, np.floor(occupancy / max(min_count, 1e-10)))
+    for _ in range(total - len(occupancy)):
+        gain = np.where(targets < limit, share / targets, -1.0)
+        best = int(gain.argmax())
+        if gain[best] < 0:
+            break
+        targets[best] += 1
+    return targets
+
+
+def split(gmms: DiagGmms, targets: np.ndarray, seed: int, perturb: float = 0.01) -> DiagGmms:
+    """Split the heaviest Gaussian of a mixture in two, until each has its target number (Kaldi's ``DiagGmm::Split``).
+
+    Parameters
+    ----------
+    gmms : DiagGmms
+    targets : (P,) int
+        From `split_targets`; a mixture that has more keeps them.
+    seed : int
+        Of the random directions in which means move apart.
+    perturb : float
+        By how many standard deviations they move.
+    """
+    rng = np.random.default_rng(seed)
+    counts = (gmms.weights > 0).sum(1)
+    size = max(int(np.maximum(targets, counts).max()), 1)
+    pdfs, _, dim = gmms.means.shape
+    weights, means, variances = np.zeros((pdfs, size)), np.zeros((pdfs, size, dim)), np.ones((pdfs, size, dim))
+    for pdf in range(pdfs):
+        used = np.flatnonzero(gmms.weights[pdf])
+        n = len(used)
+        weights[pdf, :n] = gmms.weights[pdf, used]
+        means[pdf, :n], variances[pdf, :n] = gmms.means[pdf, used], gmms.variances[pdf, used]
+        for new in range(n, targets[pdf]):
+            old = int(weights[pdf].argmax())
+            shift = perturb * np.sqrt(variances[pdf, old]) * rng.standard_normal(dim)
+            weights[pdf, old] = weights[pdf, new] = weights[pdf, old] / 2
+            variances[pdf, new] = variances[pdf, old]
+            means[pdf, new] = means[pdf, old] + shift
+            means[pdf, old] -= shift
+    return DiagGmms(weights, means, variances)
+
+
+def write_gmms(path: str | Path, gmms: DiagGmms) -> None:
+    """Write ``gmm.npz``."""
+    with writing(path) as part, part.open("wb") as file:
+        np.savez(file, weights=gmms.weights, means=gmms.means, variances=gmms.variances)
+
+
+def read_gmms(path: str | Path) -> DiagGmms:
+    """Read ``gmm.npz``."""
+    with np.load(path) as arrays:
+        return DiagGmms(arrays["weights"], arrays["means"], arrays["variances"])

@@ -1,0 +1,77 @@
+"""The graph of one transcript: every way its words can be pronounced, as transition-ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import kaldifst
+import numpy as np
+
+from steps.errors import InputError
+from steps.hmm.graph import compose, expand_phones, with_costs
+from steps.hmm.transitions import TransitionModel
+from steps.hmm.tree import Tree
+from steps.lang.fst_arrays import FstArrays, to_fst
+from steps.lang.symbols import UNK, read_symbols
+
+
+@dataclass(frozen=True)
+class Pronouncer:
+    """What a lang directory says about how words are pronounced.
+
+    Attributes
+    ----------
+    lexicon : StdVectorFst
+        L without disambiguation symbols, phones in, words out.
+    words : dict
+        Word to word-id.
+    oov_to_unk : bool
+        Whether words without a pronunciation are taken as <UNK>, or refused.
+    """
+
+    lexicon: kaldifst.StdVectorFst
+    words: dict[str, int]
+    oov_to_unk: bool = False
+
+    def word_ids(self, utterance: str, text: str) -> list[int]:
+        """Word-ids of a transcript."""
+        missing = sorted({word for word in text.split() if word not in self.words})
+        if missing and not self.oov_to_unk:
+            raise InputError(
+                f"utterance {utterance}: no pronunciation for {', '.join(missing)}; "
+                f"add them to the lexicon, or take them as {UNK} with --oov-to-unk"
+            )
+        return [self.words[word] if word in self.words else self.words[UNK] for word in text.split()]
+
+
+def read_pronouncer(lang: str | Path, oov_to_unk: bool = False) -> Pronouncer:
+    """Read ``L.fst`` and ``words.txt`` of a lang directory."""
+    lang = Path(lang)
+    words = read_symbols(lang / "words.txt")
+    return Pronouncer(kaldifst.StdVectorFst.read(str(lang / "L.fst")), words, oov_to_unk and UNK in words)
+
+
+def training_graph(
+    word_ids: Sequence[int], lexicon: kaldifst.StdVectorFst, tree: Tree, model: TransitionModel
+) -> FstArrays:
+    """Compile a transcript (Kaldi's ``compile-train-graphs``); transition costs are left out, see `searchable`."""
+    transcript = kaldifst.make_linear_acceptor(list(word_ids))
+    return expand_phones(compose(lexicon, transcript), [], tree, model, optimise=False)
+
+
+def searchable(graph: FstArrays, costs: np.ndarray) -> tuple[kaldifst.StdVectorFst, np.ndarray]:
+    """Make a training graph ready for the search with the few transition-ids that it uses.
+
+    Returns
+    -------
+    fst : StdVectorFst
+        The graph with transition costs, its input labels 1, 2, ... for the ids below.
+    tids : (K,) int array
+        The transition-ids, ascending.
+    """
+    tids, local = np.unique(graph.ilabel, return_inverse=True)
+    graph = with_costs(graph, costs)
+    if tids[0] > 0:  # no epsilon in the graph
+        local = local + 1
+    graph.ilabel = local.astype(np.int32)
+    return to_fst(graph), tids[tids > 0]

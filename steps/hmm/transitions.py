@@ -1,0 +1,166 @@
+"""The transition model: transition-ids, what each stands for, and their probabilities.
+
+As in Kaldi, a *transition-state* is a (phone, HMM state, pdf) and a *transition-id* one arc that leaves it. Ids count
+from 1, so that 0 stays free for epsilon in graphs; index 0 of every array below is unused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from steps.hmm.topology import Topology, read_topo
+from steps.hmm.tree import Tree, read_tree
+from steps.output import writing
+
+
+@dataclass(frozen=True)
+class TransitionModel:
+    """Transition-ids and their probabilities.
+
+    Attributes
+    ----------
+    states : list of (int, int, int)
+        (phone-id, HMM state, pdf-id) of each transition-state, sorted.
+    first_tid : (num_states + 1,) int array
+        First transition-id of each transition-state; the last entry is one past the last id.
+    tid_to_state, tid_to_pdf, tid_to_phone, tid_to_hmm_state, tid_to_next : (num_tids + 1,) int arrays
+        Transition-state, pdf-id, phone-id, HMM state and the HMM state that follows.
+    log_prob : (num_tids + 1,) float64
+        Log probability of each transition given its transition-state.
+    topology : Topology
+        The topologies that the ids are made from.
+    """
+
+    states: list[tuple[int, int, int]]
+    first_tid: np.ndarray
+    tid_to_state: np.ndarray
+    tid_to_pdf: np.ndarray
+    tid_to_phone: np.ndarray
+    tid_to_hmm_state: np.ndarray
+    tid_to_next: np.ndarray
+    log_prob: np.ndarray
+    topology: Topology
+
+    @property
+    def num_tids(self) -> int:
+        """Number of transition-ids, which are 1 to this number."""
+        return len(self.log_prob) - 1
+
+    @property
+    def num_pdfs(self) -> int:
+        """One more than the largest pdf-id."""
+        return 1 + max(pdf for _, _, pdf in self.states)
+
+    @cached_property
+    def state_index(self) -> dict[tuple[int, int, int], int]:
+        """The number of each transition-state."""
+        return {state: i for i, state in enumerate(self.states)}
+
+    @cached_property
+    def is_self_loop(self) -> np.ndarray:
+        """True where a transition-id stays in its HMM state."""
+        return (self.tid_to_next == self.tid_to_hmm_state) & (np.arange(len(self.log_prob)) > 0)
+
+    @cached_property
+    def self_loop_tid(self) -> np.ndarray:
+        """The transition-id of each transition-state's self-loop, 0 where it has none."""
+        result = np.zeros(len(self.states), int)
+        tids = np.flatnonzero(self.is_self_loop)
+        result[self.tid_to_state[tids]] = tids
+        return result
+
+    def costs(self, transition_scale: float = 1.0, self_loop_scale: float = 0.1) -> np.ndarray:
+        """Cost of each transition-id in a graph, with Kaldi's two scales (``add-self-loops``, ``make-h-transducer``).
+
+        A stay of n frames in a state costs ``(n-1) s log p + s log (1-p)`` for its loop (probability p, self-loop
+        scale s), and the way out ``t log (q / (1-p))`` (probability q, transition scale t), all negated. The second
+        and third part occur once a stay, so they stand together on the transition out.
+
+        Returns
+        -------
+        (num_tids + 1,) float32
+        """
+        probability = np.exp(self.log_prob)
+        stay = np.where(self.self_loop_tid > 0, probability[self.self_loop_tid], 0.0)
+        log_leave = np.log(np.maximum(1 - stay, 1e-10))[self.tid_to_state]
+        out = transition_scale * (self.log_prob - log_leave) + self_loop_scale * log_leave
+        costs = -np.where(self.is_self_loop, self_loop_scale * self.log_prob, out)
+        costs[0] = 0
+        return costs.astype(np.float32)
+
+    def updated(self, counts: np.ndarray, floor: float = 0.01, min_count: float = 5.0) -> "TransitionModel":
+        """Estimate the probabilities from how often each transition-id was taken.
+
+        Matches Kaldi's ``TransitionModel::MleUpdate``: transition-states seen less than `min_count` times keep their
+        probabilities, none falls below `floor`.
+        """
+        totals = np.add.reduceat(counts[1:], self.first_tid[:-1] - 1)
+        share = counts[1:] / np.maximum(totals, 1e-30)[self.tid_to_state[1:]]
+        for _ in range(3):  # flooring takes from the sum of one, so normalise, floor again, as Kaldi does
+            share = np.maximum(share, floor)
+            share = share / np.add.reduceat(share, self.first_tid[:-1] - 1)[self.tid_to_state[1:]]
+        seen = (totals >= min_count)[self.tid_to_state[1:]]
+        log_prob = self.log_prob.copy()
+        log_prob[1:] = np.where(seen, np.log(share), log_prob[1:])
+        return replace(self, log_prob=log_prob)
+
+
+def transition_model(topology: Topology, tree: Tree) -> TransitionModel:
+    """Number the transitions of a tree's pdfs; the probabilities are the topology's."""
+    states = tree.tuples(topology)
+    columns: list[tuple[int, int, int, int, int, float]] = [(-1, -1, -1, -1, -2, 0.0)]
+    first = []
+    for index, (phone, hmm_state, pdf) in enumerate(states):
+        first.append(len(columns))
+        for dest, probability in topology[phone][hmm_state].transitions:
+            columns.append((index, pdf, phone, hmm_state, dest, float(np.log(probability))))
+    first.append(len(columns))
+    integers = [np.array(column, dtype=np.int32) for column in list(zip(*columns, strict=True))[:-1]]
+    return TransitionModel(states, np.array(first), *integers, np.array([c[-1] for c in columns]), topology)
+
+
+def write_transition_model(path: str | Path, model: TransitionModel) -> None:
+    """Write ``transitions.npz``: the log probabilities; the ids follow from ``topo`` and ``tree.json`` beside it."""
+    with writing(path) as part, part.open("wb") as file:
+        np.savez(file, log_prob=model.log_prob)
+
+
+def read_transition_model(folder: str | Path) -> TransitionModel:
+    """Read the transition model of a model or alignment directory (``topo``, ``tree.json``, ``transitions.npz``)."""
+    folder = Path(folder)
+    model = transition_model(read_topo(folder / "topo"), read_tree(folder / "tree.json"))
+    with np.load(folder / "transitions.npz") as arrays:
+        return replace(model, log_prob=arrays["log_prob"])
+
+
+def split_phones(model: TransitionModel, tids: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Cut an alignment into phones.
+
+    Graphs here are Kaldi's "reordered" ones: a state's self-loops come after its transition out. A phone therefore
+    ends with the last self-loop that follows a transition to its final state.
+
+    Parameters
+    ----------
+    model : TransitionModel
+    tids : sequence of int
+        One transition-id a frame.
+
+    Returns
+    -------
+    list of (int, int, int)
+        Phone-id, first frame and number of frames.
+    """
+    tids = np.asarray(tids)
+    if not len(tids):
+        return []
+    last_state = np.array([len(model.topology[phone]) if phone >= 0 else -1 for phone in model.tid_to_phone])
+    leaves = (model.tid_to_next == last_state)[tids]
+    loops = model.is_self_loop[tids]
+    # a new phone starts where a frame is not a self-loop and the last frame that was not one left its phone
+    moves = np.flatnonzero(~loops)
+    starts = [0, *moves[1:][leaves[moves[:-1]]]]
+    ends = [*starts[1:], len(tids)]
+    return [(int(model.tid_to_phone[tids[a]]), int(a), int(b - a)) for a, b in zip(starts, ends, strict=True)]

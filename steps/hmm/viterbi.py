@@ -1,0 +1,140 @@
+"""Viterbi alignment: the best transition-id for each frame, given the transcript."""
+
+from dataclasses import dataclass
+
+import kaldi_decoder
+import kaldifst
+import numpy as np
+
+from steps.hmm.training_graph import searchable
+from steps.hmm.transitions import TransitionModel
+from steps.lang.fst_arrays import FstArrays, to_fst
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """How to search for an alignment.
+
+    Parameters
+    ----------
+    acoustic_scale : float
+        Weight of acoustic log likelihoods against the transition costs.
+    beam, retry_beam : float
+        Paths worse than the best one by this much are dropped; the second is tried when the first fails.
+    self_loop_scale, transition_scale : float
+        Weights of the transition probabilities (see `TransitionModel.costs`).
+    """
+
+    acoustic_scale: float = 0.1
+    beam: float = 10.0
+    retry_beam: float = 40.0
+    self_loop_scale: float = 0.1
+    transition_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The best path: one transition-id a frame, the words on it, and its acoustic and graph cost, scales included."""
+
+    tids: np.ndarray
+    words: list[int]
+    cost: float
+
+
+def align(
+    graph: FstArrays, log_likelihoods: np.ndarray, model: TransitionModel, options: AlignOptions
+) -> Alignment | str:
+    """Find the best path through a training graph (Kaldi's ``gmm-align-compiled``).
+
+    Parameters
+    ----------
+    graph : FstArrays
+        From `training_graph`.
+    log_likelihoods : (T, num_pdfs) array
+        Natural logarithms, or anything proportional to them up to a constant a frame.
+    model : TransitionModel
+    options : AlignOptions
+
+    Returns
+    -------
+    Alignment or str
+        The reason in words, where there is none.
+    """
+    costs = model.costs(options.transition_scale, options.self_loop_scale)
+    fst, tids = searchable(graph, costs)
+    scores = np.ascontiguousarray(options.acoustic_scale * log_likelihoods[:, model.tid_to_pdf[tids]], dtype=np.float32)
+    for beam in (options.beam, options.retry_beam):
+        path = best_path(fst, scores, beam)
+        if path is not None:
+            local, words, cost = path
+            return Alignment(tids[np.asarray(local) - 1], words, cost)
+    shortest = shortest_path_frames(graph)
+    if shortest > len(scores):
+        return f"{len(scores)} frames, but its shortest state path takes {shortest}"
+    return f"no path survives a beam of {options.retry_beam:g}; does the transcript match the audio?"
+
+
+def best_path(
+    fst: kaldifst.StdVectorFst,
+    scores: np.ndarray,
+    beam: float,
+    max_active: int = 2**31 - 1,
+    complete: bool = True,
+) -> tuple[list[int], list[int], float] | None:
+    """Search a graph and give the input labels, the output labels and the cost of its best path.
+
+    Parameters
+    ----------
+    fst : StdVectorFst
+        Input label k consumes a frame with column k - 1 of the scores; label 0 consumes none.
+    scores : (T, K) float32
+        Log likelihoods, scaled.
+    beam, max_active
+        Pruning by cost and by number of tokens.
+    complete : bool
+        Whether the path has to end in a final state.
+
+    Returns
+    -------
+    (input labels, output labels, cost) or None
+        None when no such path survives.
+    """
+    options = kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=max_active)
+    decoder = kaldi_decoder.FasterDecoder(fst, options)
+    decoder.decode(kaldi_decoder.DecodableCtc(scores))
+    if complete and not decoder.reached_final():
+        return None  # get_best_path would give an incomplete path without a word
+    ok, lattice = decoder.get_best_path()
+    if not ok:
+        return None
+    _, inputs, outputs, weight = kaldifst.get_linear_symbol_sequence(lattice)
+    return inputs, outputs, weight.value1 + weight.value2
+
+
+def shortest_path_frames(graph: FstArrays) -> int:
+    """The least number of frames that a training graph can take."""
+    counting = FstArrays(
+        graph.start,
+        np.where(np.isfinite(graph.final), 0, graph.final).astype(np.float32),
+        graph.src,
+        graph.dst,
+        graph.ilabel,
+        graph.olabel,
+        (graph.ilabel > 0).astype(np.float32),
+    )
+    _, inputs, _, _ = kaldifst.get_linear_symbol_sequence(kaldifst.shortest_path(to_fst(counting)))
+    return len(inputs)
+
+
+def equal_alignment(graph: FstArrays, num_frames: int, seed: int) -> np.ndarray | None:
+    """Spread the frames evenly over a random path (Kaldi's ``align-equal-compiled``), to start training from.
+
+    Returns
+    -------
+    (T,) int array or None
+        None when the utterance is shorter than its shortest path.
+    """
+    ok, path = kaldifst.equal_align(to_fst(graph), num_frames, seed)
+    if not ok:
+        return None
+    return np.array(kaldifst.get_linear_symbol_sequence(path)[1])

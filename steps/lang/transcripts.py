@@ -1,0 +1,20 @@
+"""The training text as lists of words."""
+
+from pathlib import Path
+
+from steps.corpus.tables import read_table
+from steps.errors import InputError
+
+
+def read_transcripts(path: str | Path) -> list[list[str]]:
+    """Read the words of each transcript of a data directory's ``text``, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        When there is not a word in it.
+    """
+    text = [words.split() for words in read_table(path).values()]
+    if not any(text):
+        raise InputError(f"{path}: there is no transcript in it")
+    return text

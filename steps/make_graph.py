@@ -1,0 +1,53 @@
+"""Build the decoding graph HCLG."""
+
+import json
+import shutil
+from pathlib import Path
+
+import kaldifst
+
+from steps.cli import command
+from steps.errors import InputError
+from steps.hmm.acoustic_model import tree_hash
+from steps.hmm.graph import hclg
+from steps.hmm.transitions import read_transition_model
+from steps.hmm.tree import read_tree
+from steps.output import output_dir
+
+
+def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
+    """Compose the decoding graph HCLG (Kaldi's mkgraph.sh).
+
+    The graph belongs to a tree, a transition model, a lexicon and a language model: a GMM system and every network
+    trained on its alignments share it.
+
+    Parameters
+    ----------
+    lang : Path
+        Language directory, from steps.prepare_lang: L_disambig.fst.
+    grammar : Path
+        Language model, from steps.train_lm: G.fst.
+    model : Path
+        A model, or an alignment directory: whatever holds tree.json, topo and transitions.npz.
+    graph : Path
+        Graph directory to write: HCLG.fst, words.txt, phones.txt and graph.json.
+    """
+    fsts = [kaldifst.StdVectorFst.read(str(path)) for path in (lang / "L_disambig.fst", grammar / "G.fst")]
+    if None in fsts:
+        raise InputError(f"{lang}/L_disambig.fst or {grammar}/G.fst cannot be read; make them again")
+    disambiguation = [int(line) for line in (lang / "phones" / "disambig.int").read_text().split()]
+    tree, transitions = read_tree(model / "tree.json"), read_transition_model(model)
+    result = hclg(*fsts, disambiguation, tree, transitions)
+    with output_dir(graph) as folder:
+        result.write(str(folder / "HCLG.fst"))
+        for name in ("words.txt", "phones.txt"):
+            shutil.copy(lang / name, folder / name)
+        about = json.loads((grammar / "lm.json").read_text())
+        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids}
+        (folder / "graph.json").write_text(json.dumps(about, indent=1))
+    arcs = sum(result.num_arcs(state) for state in range(result.num_states))
+    print(f"{graph}: {result.num_states:,} states, {arcs:,} arcs, language model {about['lm']}")
+
+
+if __name__ == "__main__":
+    command(make_graph)

@@ -1,0 +1,88 @@
+"""Beam search over a decoding graph: from frame scores to words."""
+
+from dataclasses import dataclass, replace
+
+import kaldifst
+import numpy as np
+
+from steps.hmm.transitions import TransitionModel
+from steps.hmm.viterbi import best_path
+from steps.lang.fst_arrays import FstArrays
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How wide to search.
+
+    Parameters
+    ----------
+    beam : float
+        Paths worse than the best one by this cost are dropped.
+    max_active : int
+        At most this many tokens live on from a frame to the next.
+    retry_beam : float
+        Tried when no path reaches a final state; after that the best unfinished path is taken and the utterance listed.
+    """
+
+    beam: float = 13.0
+    max_active: int = 7000
+    retry_beam: float = 20.0
+
+
+@dataclass(frozen=True, order=True)
+class Weights:
+    """How the parts of a path's cost are weighted; chosen on dev.
+
+    Parameters
+    ----------
+    acoustic_scale : float
+        Of the acoustic log likelihoods, against a graph that has weight 1.
+    insertion_penalty : float
+        Cost of each word.
+    silence_deweight : float
+        The count of silence frames is divided by this in a network's priors.
+    """
+
+    acoustic_scale: float = 0.1
+    insertion_penalty: float = 0.0
+    silence_deweight: float = 1.0
+
+
+def penalised(graph: FstArrays, insertion_penalty: float) -> FstArrays:
+    """Add the insertion penalty to each arc that begins a word."""
+    penalty = np.where(graph.olabel > 0, np.float32(insertion_penalty), np.float32(0))
+    return replace(graph, weight=graph.weight + penalty)
+
+
+def search_utterance(
+    graph: kaldifst.StdVectorFst,
+    log_likelihoods: np.ndarray,
+    acoustic_scale: float,
+    model: TransitionModel,
+    options: SearchOptions,
+) -> tuple[list[int], bool]:
+    """Find the words of an utterance.
+
+    Parameters
+    ----------
+    graph : StdVectorFst
+        HCLG: transition-ids in, word-ids out.
+    log_likelihoods : (T, num_pdfs) float32
+    acoustic_scale : float
+    model : TransitionModel
+        Of the graph.
+    options : SearchOptions
+
+    Returns
+    -------
+    words : list of int
+    finished : bool
+        False when the words are those of a path that did not reach a final state.
+    """
+    scores = np.ascontiguousarray(acoustic_scale * log_likelihoods[:, model.tid_to_pdf[1:]], dtype=np.float32)
+    for beam in (options.beam, options.retry_beam):
+        path = best_path(graph, scores, beam, options.max_active)
+        if path is not None:
+            return path[1], True
+    path = best_path(graph, scores, options.retry_beam, options.max_active, complete=False)
+    return (path[1] if path else []), False

@@ -1,0 +1,161 @@
+"""Decoding of a data directory in blocks, with one or several weightings of the scores."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import kaldifst
+import numpy as np
+
+from steps.errors import InputError
+from steps.feats.reader import load_features
+from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, tree_hash
+from steps.hmm.blocks import cut
+from steps.lang.fst_arrays import FstArrays, to_arrays, to_fst
+from steps.lang.symbols import read_symbols
+from steps.output import writing
+from steps.parallel import Run
+from steps.search.beam import SearchOptions, Weights, penalised, search_utterance
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is decoded with what: a data directory, a graph directory and a model directory."""
+
+    data: Path
+    graph: Path
+    model: Path
+    allow_commands: bool = False
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Hypotheses of a data directory.
+
+    Attributes
+    ----------
+    text : dict
+        Utterance -> words.
+    unfinished : list of str
+        Utterances whose path did not reach a final state.
+    seconds : float
+        Time taken, summed over processes.
+    frames : int
+        Frames decoded, of 10 ms.
+    """
+
+    text: dict[str, str]
+    unfinished: list[str]
+    seconds: float
+    frames: int
+
+
+def check_source(source: Source) -> AcousticModel:
+    """Load the model and check that the graph belongs to it.
+
+    Raises
+    ------
+    InputError
+        When the graph was made for another tree or number of transition-ids.
+    """
+    about = read_graph_json(source.graph)
+    model = load_acoustic_model(source.model)
+    if about["tree"] != tree_hash(source.model) or about["transition_ids"] != model.transitions.num_tids:
+        raise InputError(
+            f"{source.graph}: the graph has {about['transition_ids']} transition-ids of tree {about['tree']}, but the "
+            f"model {source.model} has {model.transitions.num_tids} of tree {tree_hash(source.model)}; "
+            "make a graph for this model with steps.make_graph"
+        )
+    return model
+
+
+def read_graph_json(graph: Path) -> dict[str, Any]:
+    """Read what a graph directory says of itself."""
+    if not (graph / "graph.json").is_file():
+        raise InputError(f"{graph}: not a graph directory, it has no graph.json; make one with steps.make_graph")
+    return json.loads((graph / "graph.json").read_text(encoding="utf-8"))
+
+
+def decode_all(
+    source: Source, weights: Sequence[Weights], options: SearchOptions, folder: Path, run: Run, desc: str
+) -> list[Decoded]:
+    """Decode all utterances with each of several weightings.
+
+    A block's results lie in `folder` from the moment it is done, so that a killed run does not decode it again.
+
+    Returns
+    -------
+    list of Decoded
+        One for each element of `weights`.
+    """
+    utterances = list(load_features(source.data, load_acoustic_model(source.model).features, source.allow_commands))
+    step = partial(_decode_block, source, list(weights), options, folder)
+    blocks = run(step, list(enumerate(cut(utterances))), desc)
+    results = []
+    for i in range(len(weights)):
+        parts = [Decoded(**block[i]) for block in blocks]
+        text = {utterance: words for part in parts for utterance, words in part.text.items()}
+        unfinished = [utterance for part in parts for utterance in part.unfinished]
+        results.append(Decoded(text, unfinished, sum(p.seconds for p in parts), sum(p.frames for p in parts)))
+    if not any(words for result in results for words in result.text.values()):
+        raise InputError(
+            f"{source.data}: not a word was recognised in {len(utterances)} utterances with {source.model}; "
+            "are model, graph and audio of the same kind?"
+        )
+    return results
+
+
+@lru_cache(maxsize=1)
+def _load(source: Source) -> tuple[Mapping[str, np.ndarray], AcousticModel, FstArrays, list[str]]:
+    model = load_acoustic_model(source.model)
+    features = load_features(source.data, model.features, source.allow_commands)
+    graph = kaldifst.StdVectorFst.read(str(source.graph / "HCLG.fst"))
+    if graph is None:
+        raise InputError(f"{source.graph}/HCLG.fst cannot be read; make it again with steps.make_graph")
+    symbols = read_symbols(source.graph / "words.txt")
+    return features, model, to_arrays(graph), [word for word, _ in sorted(symbols.items(), key=lambda item: item[1])]
+
+
+@lru_cache(maxsize=1)
+def _graph(source: Source, insertion_penalty: float) -> kaldifst.StdVectorFst:
+    return to_fst(penalised(_load(source)[2], insertion_penalty))
+
+
+def _decode_block(
+    source: Source, weights: list[Weights], options: SearchOptions, folder: Path, item: tuple[int, list[str]]
+) -> list[dict[str, Any]]:
+    """Decode a block with all weightings; the order spares scoring frames and changing graphs over and over."""
+    index, utterances = item
+    done = folder / f"block.{index}.json"
+    wanted = [vars(w) for w in weights]
+    if done.exists():
+        kept = json.loads(done.read_text(encoding="utf-8"))
+        if kept["utterances"] == utterances and kept["weights"] == wanted:
+            return kept["results"]
+    features, model, _, words = _load(source)
+    results = {w: Decoded({}, [], 0.0, 0) for w in weights}
+    for deweight in sorted({w.silence_deweight for w in weights}):
+        start = time.perf_counter()
+        matrices = model.log_likelihoods([features[u] for u in utterances], silence_deweight=deweight)
+        scores = dict(zip(utterances, matrices, strict=True))
+        scoring = time.perf_counter() - start
+        group = [w for w in weights if w.silence_deweight == deweight]
+        for w in sorted(group, key=lambda w: w.insertion_penalty):
+            start = time.perf_counter()
+            text, unfinished = {}, []
+            for utterance in utterances:
+                graph = _graph(source, w.insertion_penalty)
+                found, ok = search_utterance(graph, scores[utterance], w.acoustic_scale, model.transitions, options)
+                text[utterance] = " ".join(words[word] for word in found)
+                if not ok:
+                    unfinished.append(utterance)
+            seconds = scoring + time.perf_counter() - start
+            results[w] = Decoded(text, unfinished, seconds, sum(len(matrix) for matrix in scores.values()))
+    listed = [vars(results[w]) for w in weights]
+    with writing(done) as part:
+        part.write_text(json.dumps({"utterances": utterances, "weights": wanted, "results": listed}), encoding="utf-8")
+    return listed

@@ -1,0 +1,113 @@
+"""Choose on dev how the scores are weighted."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from steps.cli import command
+from steps.feats.reader import utterance_text
+from steps.output import fingerprint, output_dir
+from steps.parallel import jobs
+from steps.scoring.tuning import best
+from steps.scoring.wer import score
+from steps.search.beam import SearchOptions, Weights
+from steps.search.decoding import Decoded, Source, check_source, decode_all, read_graph_json
+from steps.search.directory import write_decode_dir
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is tried.
+
+    Parameters
+    ----------
+    acoustic_scales : list of float
+        Each, with each silence deweighting, at no insertion penalty; the best goes on.
+    silence_deweights : list of float
+        For networks.
+    insertion_penalties : list of float
+        Each, at the best scale and its neighbours.
+    """
+
+    acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
+    silence_deweights: list[float] = field(default_factory=lambda: [1.0, 2.7])
+    insertion_penalties: list[float] = field(default_factory=lambda: [-1.0, 0.0, 0.5, 1.0, 2.0])
+
+
+def tune(
+    data: Path,
+    graph: Path,
+    model: Path,
+    out: Path,
+    grid: Grid = Grid(),
+    search: SearchOptions = SearchOptions(),
+    allow_commands: bool = False,
+    nj: int = 1,
+) -> None:
+    """Choose acoustic scale, insertion penalty and silence deweighting by the errors on dev.
+
+    Decodes DATA over a grid and writes OUT/tune.json: all points with their errors, and the best. OUT/text holds the
+    best point's hypotheses. steps.decode --tuned OUT applies the choice to another set.
+
+    Parameters
+    ----------
+    data : Path
+        The dev set, with text: a data directory or its features.
+    graph : Path
+        Graph directory.
+    model : Path
+        Model directory.
+    out : Path
+        Directory to write.
+    grid : Grid
+        What is tried.
+    search : SearchOptions
+        How wide to search.
+    allow_commands : bool
+        Run commands in wav.scp.
+    nj : int
+        Number of processes.
+    """
+    source = Source(data, graph, model, allow_commands)
+    acoustic = check_source(source)
+    reference = utterance_text(data)
+    deweights = grid.silence_deweights if acoustic.is_network else [1.0]
+    key = fingerprint(data, graph, model / "model.json", vars(grid), vars(search))
+    found: dict[Weights, Decoded] = {}
+    points: dict[Weights, dict[str, float]] = {}
+    with output_dir(out, key) as folder, jobs(nj) as run:
+
+        def attempt(part: str, weights: list[Weights]) -> Weights:
+            (folder / part).mkdir(exist_ok=True)
+            new = [w for w in weights if w not in found]
+            desc = f"tuning {model.name} on {data.name}: {part}"
+            for w, decoded in zip(new, decode_all(source, new, search, folder / part, run, desc), strict=True):
+                total = score({u: reference[u] for u in decoded.text}, decoded.text).total
+                found[w], points[w] = decoded, {**vars(w), "errors": total.errors, "wer": total.wer}
+            chosen = best(list(points.values()))
+            return Weights(**{name: chosen[name] for name in Weights.__dataclass_fields__})
+
+        scales = sorted(grid.acoustic_scales)
+        first = attempt("scales", [Weights(scale, 0.0, deweight) for scale in scales for deweight in deweights])
+        middle = scales.index(first.acoustic_scale)
+        near = scales[max(middle - 1, 0) : middle + 2]
+        chosen = attempt(
+            "penalties",
+            [Weights(scale, p, first.silence_deweight) for p in grid.insertion_penalties for scale in near],
+        )
+        (folder / "tune.json").write_text(
+            json.dumps({"best": points[chosen], "grid": [points[w] for w in sorted(points)]}, indent=1)
+        )
+        write_decode_dir(folder, found[chosen], chosen, acoustic, data.name, read_graph_json(graph)["lm"])
+        for part in ("scales", "penalties"):
+            for file in (folder / part).iterdir():
+                file.unlink()
+            (folder / part).rmdir()
+    print(
+        f"{out}: WER {points[chosen]['wer']:.2f} % on {data.name} at acoustic scale {chosen.acoustic_scale:g}, "
+        f"insertion penalty {chosen.insertion_penalty:g}, silence deweighting {chosen.silence_deweight:g}"
+    )
+
+
+if __name__ == "__main__":
+    command(tune)
