@@ -4,14 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
-import kaldifst
-
 from steps.cli import command
-from steps.errors import InputError
 from steps.hmm.acoustic_model import tree_hash
 from steps.hmm.graph import hclg
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import read_tree
+from steps.lang.fst_arrays import read_fst
 from steps.output import output_dir
 
 
@@ -32,12 +30,11 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     graph : Path
         Graph directory to write: HCLG.fst, words.txt, phones.txt and graph.json.
     """
-    fsts = [kaldifst.StdVectorFst.read(str(path)) for path in (lang / "L_disambig.fst", grammar / "G.fst")]
-    if None in fsts:
-        raise InputError(f"{lang}/L_disambig.fst or {grammar}/G.fst cannot be read; make them again")
+    lexicon = read_fst(lang / "L_disambig.fst", "steps.prepare_lang")
+    language_model = read_fst(grammar / "G.fst", "steps.train_lm")
     disambiguation = [int(line) for line in (lang / "phones" / "disambig.int").read_text().split()]
-    tree, transitions = read_tree(model / "tree.json"), read_transition_model(model)
-    result = hclg(*fsts, disambiguation, tree, transitions)
+    transitions = read_transition_model(model)
+    result = hclg(lexicon, language_model, disambiguation, read_tree(model / "tree.json"), transitions)
     with output_dir(graph) as folder:
         result.write(str(folder / "HCLG.fst"))
         for name in ("words.txt", "phones.txt"):

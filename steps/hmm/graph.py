@@ -51,6 +51,11 @@ def h_transducer(windows: Sequence[Sequence[int]], tree: Tree, model: Transition
     tree, model
         The pdf-ids and the transition-ids.
 
+    Raises
+    ------
+    InputError
+        When a phone has no topology, as those of another lexicon than the model's.
+
     Returns
     -------
     StdVectorFst
@@ -66,6 +71,10 @@ def h_transducer(windows: Sequence[Sequence[int]], tree: Tree, model: Transition
             arcs.append((0, 0, model.num_tids + index, index))
             continue
         phone = window[tree.central_position]
+        if phone not in model.topology:
+            raise InputError(
+                f"phone {phone} of the lexicon is none of the model's phones; use the lang directory of its training"
+            )
         states = model.topology[phone]
         # HMM state k > 0 is reached by the arcs into number base + k; state 0 is entered from the loop state itself
         base, end = num_states - 1, len(states)
@@ -193,11 +202,11 @@ def hclg(
     """
     kaldifst.arcsort(grammar, "ilabel")
     lg = compose(lexicon, grammar)
+    if lg.start < 0:
+        raise InputError("the decoding graph is empty: the lexicon and the language model have no word in common")
     determinize(lg, use_log=True)
     kaldifst.minimize_encoded(lg)
     arrays = expand_phones(lg, disambiguation, tree, model, optimise=True)
     graph = to_fst(with_costs(arrays, model.costs()))
-    if graph.start < 0:
-        raise InputError("the decoding graph is empty: the lexicon and the language model have no word in common")
     kaldifst.arcsort(graph, "ilabel")
     return graph

@@ -1,7 +1,7 @@
 """The graph of one transcript: every way its words can be pronounced, as transition-ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import kaldifst
@@ -11,8 +11,8 @@ from steps.errors import InputError
 from steps.hmm.graph import compose, expand_phones, with_costs
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.tree import Tree
-from steps.lang.fst_arrays import FstArrays, to_fst
-from steps.lang.symbols import UNK, read_symbols
+from steps.lang.fst_arrays import FstArrays, read_fst, to_fst
+from steps.lang.symbols import RESERVED, UNK, read_symbols
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Pronouncer:
     lexicon : StdVectorFst
         L without disambiguation symbols, phones in, words out.
     words : dict
-        Word to word-id.
+        Word to word-id, of the words in the lexicon.
     oov_to_unk : bool
         Whether words without a pronunciation are taken as <UNK>, or refused.
     """
@@ -34,12 +34,19 @@ class Pronouncer:
     oov_to_unk: bool = False
 
     def word_ids(self, utterance: str, text: str) -> list[int]:
-        """Word-ids of a transcript."""
+        """Word-ids of a transcript.
+
+        Raises
+        ------
+        InputError
+            Naming the words without a pronunciation, when they are not taken as <UNK> or the lexicon has no <UNK>.
+        """
         missing = sorted({word for word in text.split() if word not in self.words})
-        if missing and not self.oov_to_unk:
+        if missing and not (self.oov_to_unk and UNK in self.words):
+            instead = f"{UNK}, which needs one itself" if self.oov_to_unk else f"{UNK} with --oov-to-unk"
             raise InputError(
                 f"utterance {utterance}: no pronunciation for {', '.join(missing)}; "
-                f"add them to the lexicon, or take them as {UNK} with --oov-to-unk"
+                f"add them to the lexicon, or take them as {instead}"
             )
         return [self.words[word] if word in self.words else self.words[UNK] for word in text.split()]
 
@@ -47,8 +54,8 @@ class Pronouncer:
 def read_pronouncer(lang: str | Path, oov_to_unk: bool = False) -> Pronouncer:
     """Read ``L.fst`` and ``words.txt`` of a lang directory."""
     lang = Path(lang)
-    words = read_symbols(lang / "words.txt")
-    return Pronouncer(kaldifst.StdVectorFst.read(str(lang / "L.fst")), words, oov_to_unk and UNK in words)
+    words = {word: i for word, i in read_symbols(lang / "words.txt").items() if word not in RESERVED}
+    return Pronouncer(read_fst(lang / "L.fst", "steps.prepare_lang"), words, oov_to_unk)
 
 
 def training_graph(
@@ -69,9 +76,6 @@ def searchable(graph: FstArrays, costs: np.ndarray) -> tuple[kaldifst.StdVectorF
     tids : (K,) int array
         The transition-ids, ascending.
     """
-    tids, local = np.unique(graph.ilabel, return_inverse=True)
-    graph = with_costs(graph, costs)
-    if tids[0] > 0:  # no epsilon in the graph
-        local = local + 1
-    graph.ilabel = local.astype(np.int32)
-    return to_fst(graph), tids[tids > 0]
+    tids = np.unique(graph.ilabel[graph.ilabel > 0])
+    local = np.where(graph.ilabel > 0, 1 + np.searchsorted(tids, graph.ilabel), 0)
+    return to_fst(replace(with_costs(graph, costs), ilabel=local)), tids

@@ -12,6 +12,8 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 
+from steps.errors import InputError
+
 MAGIC = 2125659606  # kFstMagicNumber of OpenFst
 STATE = np.dtype(
     [("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("input_epsilons", "<u4"), ("output_epsilons", "<u4")]
@@ -46,6 +48,22 @@ class FstArrays:
     weight: np.ndarray
 
 
+def read_fst(path: str | Path, made_by: str) -> kaldifst.StdVectorFst:
+    """Read a graph file.
+
+    Raises
+    ------
+    InputError
+        When it is missing, damaged or without a state; the message tells which step makes it.
+    """
+    # a path that is not there is left to this message: OpenFst writes one of its own to stderr
+    fst = kaldifst.StdVectorFst.read(str(path)) if Path(path).is_file() else None
+    if fst is None or fst.start < 0:
+        state = "empty" if fst else "damaged" if Path(path).is_file() else "missing"
+        raise InputError(f"{path}: the graph is {state}; make it again with {made_by}")
+    return fst
+
+
 def to_arrays(fst: kaldifst.StdFst) -> FstArrays:
     r"""Take an FST apart; the arcs come in the order of their source states.
 
@@ -59,8 +77,10 @@ def to_arrays(fst: kaldifst.StdFst) -> FstArrays:
         kaldifst.StdConstFst(fst).write(str(path))
         data = path.read_bytes()
     *_, start, num_states, num_arcs = HEADER.unpack_from(data)
-    states = np.frombuffer(data, STATE, num_states, HEADER.size)
-    arcs = np.frombuffer(data, ARC, num_arcs, HEADER.size + states.nbytes)
+    # from the end: symbol tables may stand after the header
+    arcs_begin = len(data) - num_arcs * ARC.itemsize
+    states = np.frombuffer(data, STATE, num_states, arcs_begin - num_states * STATE.itemsize)
+    arcs = np.frombuffer(data, ARC, num_arcs, arcs_begin)
     src = np.repeat(np.arange(num_states, dtype=np.int32), states["arcs"])
     fields = (np.ascontiguousarray(arcs[name]) for name in ("dst", "ilabel", "olabel", "weight"))
     return FstArrays(start, states["final"].copy(), src, *fields)

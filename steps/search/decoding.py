@@ -15,7 +15,7 @@ from steps.errors import InputError
 from steps.feats.reader import load_features
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, tree_hash
 from steps.hmm.blocks import cut
-from steps.lang.fst_arrays import FstArrays, to_arrays, to_fst
+from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
 from steps.output import writing
 from steps.parallel import Run
@@ -92,6 +92,8 @@ def decode_all(
     list of Decoded
         One for each element of `weights`.
     """
+    for cached in (_load, _graph):
+        cached.cache_clear()  # the files may have changed since an earlier call in this process
     utterances = list(load_features(source.data, load_acoustic_model(source.model).features, source.allow_commands))
     step = partial(_decode_block, source, list(weights), options, folder)
     blocks = run(step, list(enumerate(cut(utterances))), desc)
@@ -113,9 +115,7 @@ def decode_all(
 def _load(source: Source) -> tuple[Mapping[str, np.ndarray], AcousticModel, FstArrays, list[str]]:
     model = load_acoustic_model(source.model)
     features = load_features(source.data, model.features, source.allow_commands)
-    graph = kaldifst.StdVectorFst.read(str(source.graph / "HCLG.fst"))
-    if graph is None:
-        raise InputError(f"{source.graph}/HCLG.fst cannot be read; make it again with steps.make_graph")
+    graph = read_fst(source.graph / "HCLG.fst", "steps.make_graph")
     symbols = read_symbols(source.graph / "words.txt")
     return features, model, to_arrays(graph), [word for word, _ in sorted(symbols.items(), key=lambda item: item[1])]
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from steps.corpus.tables import write_table
+from steps.errors import InputError
 from steps.hmm.acoustic_model import AcousticModel
 from steps.search.beam import Weights
 from steps.search.decoding import Decoded
@@ -31,6 +32,14 @@ def write_decode_dir(
 
 
 def read_weights(tuned: Path) -> Weights:
-    """The weights that ``steps.tune`` chose."""
+    """The weights that ``steps.tune`` chose.
+
+    Raises
+    ------
+    InputError
+        When it has not chosen any there.
+    """
+    if not (tuned / "tune.json").is_file():
+        raise InputError(f"{tuned}: it has no tune.json; choose weights with steps.tune first")
     best = json.loads((tuned / "tune.json").read_text(encoding="utf-8"))["best"]
     return Weights(**{name: best[name] for name in Weights.__dataclass_fields__})
