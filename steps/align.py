@@ -14,7 +14,7 @@ from steps.feats.reader import load_features, utterance_text
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model
 from steps.hmm.alignments import copy_model_files, write_alignments
 from steps.hmm.blocks import cut
-from steps.hmm.mono import check_failed
+from steps.hmm.mono import check_failed, say_failed
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
 from steps.hmm.tree import Tree, read_tree
 from steps.hmm.viterbi import AlignOptions, align
@@ -60,14 +60,14 @@ def align_data(
     utterances = [utterance for utterance in features if utterance in texts]
     if not utterances:
         raise InputError(f"{data}: no utterance has both audio and text")
+    _load.cache_clear()  # the files may have changed since an earlier call in this process
     with output_dir(ali) as folder, jobs(nj) as run:
         step = partial(_align_block, (data, lang, model, oov_to_unk), align)
         results: dict[str, np.ndarray | str] = {}
         for part in run(step, cut(utterances), f"aligning {data.name}"):
             results.update(part)
         failed = {utterance: reason for utterance, reason in results.items() if isinstance(reason, str)}
-        for utterance, reason in failed.items():
-            print(f"{utterance} not aligned: {reason}")
+        say_failed(failed)
         check_failed(failed, len(utterances), max_failed)
         write_alignments(folder, ali, {u: found for u, found in results.items() if u not in failed})
         copy_model_files(model, folder)

@@ -13,7 +13,7 @@ from steps.hmm.blocks import cut, make_block, write_block
 from steps.hmm.mono import MonoOptions, train
 from steps.hmm.topology import read_topo
 from steps.hmm.training_graph import read_pronouncer
-from steps.hmm.transitions import read_transition_model, transition_model, write_transition_model
+from steps.hmm.transitions import initial_transition_model
 from steps.hmm.tree import monophone_tree, read_tree, write_tree
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
@@ -57,11 +57,8 @@ def train_mono(
         raise InputError(f"{feats}: no utterance has both features and text")
     key = fingerprint(feats, lang, json.loads(json.dumps(mono, default=vars)), oov_to_unk, seed)
     with output_dir(exp, key) as folder, jobs(nj) as run:
-        if not (folder / "transitions.npz").exists():
-            shutil.copy(lang / "topo", folder / "topo")
-            topology = read_topo(folder / "topo")
-            write_tree(folder / "tree.json", tree := monophone_tree(topology))
-            write_transition_model(folder / "transitions.npz", transition_model(topology, tree))
+        shutil.copy(lang / "topo", folder / "topo")
+        write_tree(folder / "tree.json", monophone_tree(read_topo(folder / "topo")))
         blocks = [folder / f"block.{i}.npz" for i in range(len(cut(utterances)))]
         missing = [(path, names) for path, names in zip(blocks, cut(utterances), strict=True) if not path.exists()]
         run(partial(_prepare, feats, lang, folder, options, oov_to_unk), missing, "compiling graphs")
@@ -70,7 +67,7 @@ def train_mono(
         about = {
             "kind": "gmm",
             "features": options,
-            "num_pdfs": read_transition_model(folder).num_pdfs,
+            "num_pdfs": read_tree(folder / "tree.json").num_pdfs,
             "tree": tree_hash(folder),
             "seed": seed,
         }
@@ -84,7 +81,7 @@ def _prepare(
 ) -> None:
     path, utterances = item
     pronouncer = read_pronouncer(lang, oov_to_unk)
-    tree, model = read_tree(folder / "tree.json"), read_transition_model(folder)
+    tree, model = read_tree(folder / "tree.json"), initial_transition_model(folder)
     features, texts = load_features(feats, options), utterance_text(feats)
     write_block(path, make_block(utterances, features, texts, pronouncer, tree, model))
 

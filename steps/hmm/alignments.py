@@ -11,8 +11,7 @@ import numpy as np
 from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
 from steps.feats.ark import read_array
-
-MODEL_FILES = ("topo", "tree.json", "transitions.npz")  # what transition-ids mean
+from steps.hmm.transitions import MODEL_FILES
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,10 @@ def read_alignments(folder: str | Path) -> Alignments:
     scp = Path(folder, "ali.scp")
     if not scp.is_file():
         raise InputError(f"{folder}: not an alignment directory, it has no ali.scp; make one with steps.align")
-    return Alignments(Path(folder), read_table(scp, min_fields=2, verbatim=True))
+    entries = read_table(scp, min_fields=2, verbatim=True)
+    if not entries:
+        raise InputError(f"{scp}: there is no alignment in it; make them again with steps.align")
+    return Alignments(Path(folder), entries)
 
 
 def write_alignments(folder: Path, final: Path, alignments: Mapping[str, np.ndarray]) -> None:
@@ -51,7 +53,7 @@ def write_alignments(folder: Path, final: Path, alignments: Mapping[str, np.ndar
     entries = {}
     with (folder / "ali.ark").open("wb") as ark:
         for utterance in sorted(alignments):
-            entries[utterance] = f"{final / 'ali.ark'}:{ark.tell() + len(utterance.encode()) + 1}"
+            entries[utterance] = f"{final.absolute() / 'ali.ark'}:{ark.tell() + len(utterance.encode()) + 1}"
             kaldiio.save_ark(ark, {utterance: np.asarray(alignments[utterance], dtype=np.int32)})
     write_table(folder / "ali.scp", entries)
 

@@ -5,7 +5,7 @@ features and graphs are made once and read back in every iteration.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +79,8 @@ def read_block(path: Path) -> Block:
     features = np.split(arrays["features"], np.cumsum(arrays["frames"])[:-1])
     arcs = {name: np.split(arrays[name], np.cumsum(arrays["arcs"])[:-1]) for name in ARCS}
     final = np.split(arrays["final"], np.cumsum(arrays["states"])[:-1])
-    names = [field.name for field in fields(FstArrays)][2:]
     graphs = [
-        FstArrays(int(start), final[i], *(arcs[name][i] for name in names)) for i, start in enumerate(arrays["start"])
+        FstArrays(int(start), final[i], **{name: arcs[name][i] for name in ARCS})
+        for i, start in enumerate(arrays["start"])
     ]
     return Block([str(utterance) for utterance in arrays["utterances"]], features, graphs)

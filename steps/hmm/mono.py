@@ -22,7 +22,7 @@ from steps.hmm.gmm import (
     sum_in_order,
     write_gmms,
 )
-from steps.hmm.transitions import TransitionModel, read_transition_model, write_transition_model
+from steps.hmm.transitions import TransitionModel, initial_transition_model, write_transition_model
 from steps.hmm.viterbi import AlignOptions, align, equal_alignment
 from steps.output import writing
 from steps.parallel import Run
@@ -78,8 +78,8 @@ def train(
     Parameters
     ----------
     folder : Path
-        Holds ``topo``, ``tree.json`` and ``transitions.npz``; gets ``gmm.npz``, the trained ``transitions.npz`` and
-        ``iterations.jsonl``, and while training lasts its state.
+        Holds ``topo`` and ``tree.json``; gets ``gmm.npz``, ``transitions.npz`` and ``iterations.jsonl``, and while
+        training lasts its state.
     blocks : list of Path
         From `steps.hmm.blocks.write_block`.
     silence_phones : list of int
@@ -97,17 +97,20 @@ def train(
     """
     state = folder / "state.npz"
     if not state.exists():
-        model = read_transition_model(folder)
+        model = initial_transition_model(folder)
         _write_state(state, -1, _flat_gmms(blocks, model, run), model)
     done, gmms, model = _read_state(folder)
     if done >= 0:
         print(f"going on after iteration {done}")
     total = sum(len(read_utterances(block)) for block in blocks)
+    named: set[str] = set()
     for iteration in range(done + 1, options.num_iterations):
         step = partial(_expect, folder=folder, iteration=iteration, options=options, silence=silence_phones, seed=seed)
         results = run(step, blocks, f"iteration {iteration}/{options.num_iterations - 1}")
         stats = sum_in_order([stats for stats, _ in results])
         failed = {utterance: reason for _, reasons in results for utterance, reason in reasons.items()}
+        say_failed({utterance: reason for utterance, reason in failed.items() if utterance not in named})
+        named |= set(failed)
         check_failed(failed, total, options.max_failed)
         gmms, model = _maximise(gmms, model, stats, iteration, options, seed)
         record = {
@@ -126,8 +129,8 @@ def train(
         )
     write_gmms(folder / "gmm.npz", gmms)
     write_transition_model(folder / "transitions.npz", model)
-    for leftover in (state, *(_alignment_file(folder, block) for block in blocks)):
-        leftover.unlink(missing_ok=True)
+    for leftover in (*(_alignment_file(folder, block) for block in blocks), state):
+        leftover.unlink(missing_ok=True)  # the state last: it says that training is done
 
 
 def _write_state(path: Path, iteration: int, gmms: DiagGmms, model: TransitionModel) -> None:
@@ -139,8 +142,14 @@ def _write_state(path: Path, iteration: int, gmms: DiagGmms, model: TransitionMo
 def _read_state(folder: Path) -> tuple[int, DiagGmms, TransitionModel]:
     with np.load(folder / "state.npz") as state:
         gmms = DiagGmms(state["weights"], state["means"], state["variances"])
-        model = replace(read_transition_model(folder), log_prob=state["log_prob"])
+        model = replace(initial_transition_model(folder), log_prob=state["log_prob"])
         return int(state["iteration"]), gmms, model
+
+
+def say_failed(failed: dict[str, str]) -> None:
+    """Name the utterances that are left out, with the reasons."""
+    for utterance, reason in failed.items():
+        print(f"{utterance} not aligned: {reason}")
 
 
 def check_failed(failed: dict[str, str], total: int, max_failed: float) -> None:
@@ -188,11 +197,10 @@ def _expect(
     if iteration == 0 or iteration in options.realign_iterations:
         alignments: list[np.ndarray | str] = []
         beam = options.initial_beam if iteration == 1 else options.align.beam
-        search = AlignOptions(**{**vars(options.align), "beam": beam})
+        search = replace(options.align, beam=beam)
         for i, (features, graph) in enumerate(zip(content.features, content.graphs, strict=True)):
             if iteration == 0:
-                flat = equal_alignment(graph, len(features), seed + i)
-                alignments.append("too short for its transcript" if flat is None else flat)
+                alignments.append(equal_alignment(graph, len(features), seed + i))
                 continue
             scores = boosted(log_likelihoods(gmms, features), model, silence, options.boost_silence)
             found = align(graph, scores, model, search)
@@ -225,8 +233,8 @@ def _maximise(
     model = model.updated(stats.transitions)
     gmms = estimate(gmms, stats, options.min_occupancy if iteration else 3.0)
     if iteration and iteration <= options.max_increase_iteration:
-        increase = (options.num_gaussians - gmms.num_pdfs) / options.max_increase_iteration
-        total = int(gmms.num_pdfs + increase * iteration)
+        increase = (options.num_gaussians - gmms.num_pdfs) * iteration // options.max_increase_iteration
+        total = gmms.num_pdfs + increase
         targets = split_targets(stats.occupancy.sum(1), total, options.power, min_count=20)
         gmms = split(gmms, targets, seed + iteration)
     return gmms, model

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from steps.errors import InputError
 from steps.hmm.topology import Topology, read_topo
 from steps.hmm.tree import Tree, read_tree
 from steps.output import writing
+
+MODEL_FILES = ("topo", "tree.json", "transitions.npz")  # what transition-ids mean
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class TransitionModel:
         """Estimate the probabilities from how often each transition-id was taken.
 
         Matches Kaldi's ``TransitionModel::MleUpdate``: transition-states seen less than `min_count` times keep their
-        probabilities, none falls below `floor`.
+        probabilities, none falls below `floor` (but for the rest of what flooring adds to the sum of one).
         """
         totals = np.add.reduceat(counts[1:], self.first_tid[:-1] - 1)
         share = counts[1:] / np.maximum(totals, 1e-30)[self.tid_to_state[1:]]
@@ -128,10 +131,24 @@ def write_transition_model(path: str | Path, model: TransitionModel) -> None:
         np.savez(file, log_prob=model.log_prob)
 
 
+def initial_transition_model(folder: str | Path) -> TransitionModel:
+    """Number the transitions of a directory's ``topo`` and ``tree.json``; the probabilities are the topology's."""
+    return transition_model(read_topo(Path(folder, "topo")), read_tree(Path(folder, "tree.json")))
+
+
 def read_transition_model(folder: str | Path) -> TransitionModel:
-    """Read the transition model of a model or alignment directory (``topo``, ``tree.json``, ``transitions.npz``)."""
+    """Read the transition model of a model or alignment directory (``topo``, ``tree.json``, ``transitions.npz``).
+
+    Raises
+    ------
+    InputError
+        When one of these files is missing.
+    """
     folder = Path(folder)
-    model = transition_model(read_topo(folder / "topo"), read_tree(folder / "tree.json"))
+    for name in MODEL_FILES:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: neither a model nor an alignment directory, it has no {name}")
+    model = initial_transition_model(folder)
     with np.load(folder / "transitions.npz") as arrays:
         return replace(model, log_prob=arrays["log_prob"])
 

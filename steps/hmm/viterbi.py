@@ -10,6 +10,8 @@ from steps.hmm.training_graph import searchable
 from steps.hmm.transitions import TransitionModel
 from steps.lang.fst_arrays import FstArrays, to_fst
 
+RANDOM_PATHS = 100  # tried for a flat start; those through much silence are too long for a short utterance
+
 
 @dataclass(frozen=True)
 class AlignOptions:
@@ -68,10 +70,9 @@ def align(
         if path is not None:
             local, words, cost = path
             return Alignment(tids[np.asarray(local) - 1], words, cost)
-    shortest = shortest_path_frames(graph)
-    if shortest > len(scores):
-        return f"{len(scores)} frames, but its shortest state path takes {shortest}"
-    return f"no path survives a beam of {options.retry_beam:g}; does the transcript match the audio?"
+    return too_short(graph, len(scores)) or (
+        f"no path survives a beam of {options.retry_beam:g}; does the transcript match the audio?"
+    )
 
 
 def best_path(
@@ -126,15 +127,21 @@ def shortest_path_frames(graph: FstArrays) -> int:
     return len(inputs)
 
 
-def equal_alignment(graph: FstArrays, num_frames: int, seed: int) -> np.ndarray | None:
+def too_short(graph: FstArrays, num_frames: int) -> str | None:
+    """Say by how much an utterance is too short for its graph, if it is."""
+    shortest = shortest_path_frames(graph)
+    return f"{num_frames} frames, but its shortest state path takes {shortest}" if shortest > num_frames else None
+
+
+def equal_alignment(graph: FstArrays, num_frames: int, seed: int) -> np.ndarray | str:
     """Spread the frames evenly over a random path (Kaldi's ``align-equal-compiled``), to start training from.
 
     Returns
     -------
-    (T,) int array or None
-        None when the utterance is shorter than its shortest path.
+    (T,) int array or str
+        The reason in words, where no path of so few frames is found.
     """
-    ok, path = kaldifst.equal_align(to_fst(graph), num_frames, seed)
+    ok, path = kaldifst.equal_align(to_fst(graph), num_frames, seed, RANDOM_PATHS)
     if not ok:
-        return None
+        return too_short(graph, num_frames) or f"none of {RANDOM_PATHS} random paths fits into {num_frames} frames"
     return np.array(kaldifst.get_linear_symbol_sequence(path)[1])
