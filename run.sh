@@ -1,26 +1,29 @@
 #!/usr/bin/env bash
 # From recorded speech to a word error rate, in stages. The last part of this file is the table of contents.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+die() { echo "error: $*" >&2; exit 2; }
 
 usage() {
   cat <<EOF
 Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
 
-  --stage N, --stop-stage N   run stage N again and what follows, up to a stage (name or number, see --list)
+  --stage N, --stop-stage N   run stage N again and what follows from it, up to a stage (name or number, see --list)
   --list                      show the stages and which are done
   --dry-run                   print the commands
   --nj N                      number of processes (default: the cores, $nj)
-  --nnet FILE                 acoustic model, one of conf/nnet/*.yaml (default: lstmp)
-  --corpus DIR                take the audio from DIR instead of downloading it
+  --nnet FILE                 acoustic model, one of $(cd "$root" && echo conf/nnet/*.yaml) (default: lstmp)
+  --corpus DIR                take the audio from DIR instead of downloading it (recipes asterisk and an4)
   --workdir DIR               where data/ and exp/ go (default: the recipe's folder)
-  --recipe NAME               one of: $(cd "$root/recipes" && echo *)
+  --recipe NAME               one of: $recipes
   --seed N                    seed of all that is random (default: 1)
-  --lm-name NAME              unigram, bigram, trigram, 4gram ... trained on the training text, or an LM of the corpus
-  --lm FILE                   an ARPA language model, plain or .gz
+  --lm-name NAME              unigram, bigram (the default), trigram, 4gram ...: trained on the training text
+  --lm FILE                   an ARPA language model instead, plain or .gz
   --oov-to-unk                take words without a pronunciation as <UNK>
 recipe asterisk:
   --language XX               en es fr it ru (default: en)
+recipe an4:
+  --lm-name corpus            the corpus's own language model
 recipe custom:
   --train DIR, --dev DIR, --test DIR   Kaldi data directories; --test more than once for more test sets
   --lexicon FILE              a lexicon or a Kaldi dict directory (default: letters as phones)
@@ -28,57 +31,71 @@ recipe custom:
 EOF
 }
 
-die() { echo "error: $*" >&2; exit 2; }
-
-nj=$(nproc) nnet=$root/conf/nnet/lstmp.yaml recipe=asterisk workdir='' seed=1 lm_name=bigram lm='' language=''
+recipes=$(cd "$root/recipes" && echo *) recipe=asterisk workdir='' seed=1 lm_name=bigram lm='' language=en
+nj=$(env -u OMP_NUM_THREADS nproc) nnet=$root/conf/nnet/lstmp.yaml
 runner=() own=() tests=() unknown_words=() allow=()
 while (($#)); do
-  case $1 in
-    --list | --dry-run | --oov-to-unk | --allow-commands | --help | -h) value='' ;;
-    --*) (($# > 1)) || die "$1 needs a value, or is not an option (--help lists them)"; value=$2 ;;
-    *) die "'$1' is not an option (--help lists them)" ;;
-  esac
-  case $1 in
+  [[ $1 != --*=* ]] || set -- "${1%%=*}" "${1#*=}" "${@:2}"
+  option=$1 value=${2-}
+  case $option in
     --help | -h) usage; exit ;;
-    --stage | --stop-stage) runner+=("$1" "$value") ;;
-    --list | --dry-run) runner+=("$1") ;;
+    --list | --dry-run) runner+=("$option"); shift; continue ;;
+    --oov-to-unk) unknown_words=("$option"); shift; continue ;;
+    --allow-commands) allow=("$option") own+=("$option"); shift; continue ;;
+    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --lm-name | --language) ;;
+    --nnet | --corpus | --lm | --train | --dev | --test | --lexicon)
+      [[ -e $value ]] || die "$option needs a file or directory; there is no '$value' (see --help)"
+      value=$(realpath -s "$value") ;; # absolute: the same wherever the next run is started
+    *) usage >&2; die "unknown option '$option'; the known ones are listed above" ;;
+  esac
+  [[ -n $value && $value != --* ]] || die "$option needs a value (see --help)"
+  case $option in
+    --stage | --stop-stage) runner+=("$option" "$value") ;;
     --nj) nj=$value ;;
     --nnet) nnet=$value ;;
     --workdir) workdir=$value ;;
     --recipe) recipe=$value ;;
     --seed) seed=$value ;;
     --lm-name) lm_name=$value ;;
-    --lm) lm=$value lm_name=$(basename "${value%.gz}" .arpa); own+=("$1" "$value") ;;
-    --oov-to-unk) unknown_words=("$1") ;;
-    --allow-commands) allow=("$1"); own+=("$1") ;;
-    --language) language=$value own+=("$1" "$value") ;;
-    --test) tests+=("$(basename "$value")"); own+=("$1" "$value") ;;
-    --corpus | --train | --dev | --lexicon) own+=("$1" "$value") ;;
-    *) usage >&2; die "unknown option $1; the known ones are listed above" ;;
+    --lm) lm=$value lm_name=$(basename "${value%.gz}") lm_name=${lm_name%.arpa} lm_name=${lm_name%.lm} ;;
+    --language) language=$value own+=("$option" "$value") ;;
+    --test) tests+=("$(basename "$(realpath "$value")")") ;;&
+    --test | --corpus | --train | --dev | --lexicon) own+=("$option" "$value") ;;
   esac
-  shift; [[ -z $value ]] || shift
+  shift 2
 done
-[[ -d $root/recipes/$recipe ]] || die "no recipe '$recipe'; there are: $(cd "$root/recipes" && echo *)"
-[[ -f $nnet ]] || die "no model file '$nnet'; there are: $(cd "$root" && echo conf/nnet/*.yaml)"
-[[ $nj =~ ^[1-9][0-9]*$ ]] || die "--nj is '$nj'; it has to be a number of processes"
+name=$(basename "$nnet" .yaml) trained='^(uni|bi|tri|[1-9])gram$'
+case $recipe in # the options of its data stage
+  asterisk) known='--language --corpus' ;;
+  an4) known='--corpus' ;;
+  custom) known='--train --dev --test --lexicon --allow-commands' ;;
+  *) die "no recipe '$recipe'; there are: $recipes" ;;
+esac
+[[ ! " ${tests[*]} " =~ \ (train|dev|local|feats|lang|lm_[^ ]*)\  ]] || die "--test: rename it, data/${BASH_REMATCH[1]} is taken"
+for option in "${own[@]}"; do
+  [[ $option != --* || " $known " == *" $option "* ]] || die "recipe $recipe has no option $option, but $known"
+done
+[[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
+[[ $nj =~ ^[1-9][0-9]*$ && $seed =~ ^[0-9]+$ ]] || die "--nj '$nj' and --seed '$seed' have to be whole numbers"
+[[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
+[[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
+[[ -f $nnet && ! $name =~ ^(mono|mono_ali|log|graph_.*)$ ]] || die "--nnet $nnet: no file, or exp/$name is taken; rename it"
+[[ $recipe != custom || -z $lm ]] || own+=(--lm "$lm") # its lexicon takes in the model's words
 
 source "$root/path.sh"
-if [[ -z $workdir ]]; then
-  workdir=$root/recipes/$recipe
-  [[ -z $language || $language == en ]] || workdir=$workdir/$language
-fi
-conf=$root/conf data=$workdir/data exp=$workdir/exp name=$(basename "$nnet" .yaml)
+workdir=$(realpath -m "${workdir:-$root/recipes/$recipe/${language#en}}")
+conf=$root/conf data=$workdir/data exp=$workdir/exp
 feats=$data/feats lang=$data/lang grammar=$data/lm_$lm_name graph=$exp/graph_$lm_name
-[[ -n $lm ]] || lm=$lm_name
 ((${#tests[@]})) || tests=(test)
+tables=("$root/recipes/$recipe"/*.t[sx][vt]) # corrections, pronunciations
 
-stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS... OUTPUT
+stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS... OUTPUT, @FILE: read as well
 
 {
-  stage data "local.$recipe" "${own[@]}" "$data"
+  stage data "local.$recipe" "${own[@]}" "${tables[@]/#/@}" "$data"
   stage feats steps.make_feats --config "$conf/feats.yaml" --nj "$nj" "${allow[@]}" "$data" "$feats"
   stage lang steps.prepare_lang --config "$conf/lang.yaml" "${unknown_words[@]}" "$data/train" "$data/local/dict" "$lang"
-  stage lang steps.train_lm --lm "$lm" "$data" "$lang" "$grammar"
+  stage lang steps.train_lm --lm "${lm:-$lm_name}" "$data" "$lang" "$grammar"
   stage mono steps.train_mono --config "$conf/mono.yaml" --nj "$nj" --seed "$seed" "${unknown_words[@]}" \
     "$feats/train" "$lang" "$exp/mono"
   for set in train dev; do

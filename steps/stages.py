@@ -1,17 +1,23 @@
 """The runner behind run.sh: which stages are done, which have to run, and running them.
 
 It reads a plan, a list of ``NAME MODULE ARGUMENTS...``, of which the last argument is the path that the stage writes.
-A stage is done when that path exists and its key is the one that it was last run with; the key is a hash of the
+Paths are absolute; any other argument is taken as it stands. An argument ``@FILE`` is for the key alone: a file that
+the stage reads without being told.
+
+A stage is done when what it writes exists and its key is the one that it was last run with. The key is a hash of the
 module, the arguments, the content of files among them, the state of directories (names, sizes, times of files, of the
-audio that a wav.scp names as well), and the keys of the earlier stages that wrote what the arguments name.
+audio that a wav.scp names as well), and, where an earlier stage wrote what an argument names, which run of it did: what
+was made again makes again what follows from it.
 """
 
 import argparse
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -25,7 +31,10 @@ from typing import Any
 from steps.errors import InputError
 from steps.output import fingerprint, state, writing
 
-NOT_IN_KEY = ("--nj",)  # options that change how fast a stage is, not what it gives
+NOT_IN_KEY = ("--nj", "--threads")  # options that change how fast a stage is, not what it gives
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,12 @@ class Stage:
     @property
     def output(self) -> Path:
         """What the stage writes."""
-        return Path(os.path.abspath(self.arguments[-1]))
+        return Path(self.arguments[-1])
+
+    @property
+    def command(self) -> list[str]:
+        """The arguments of ``python``."""
+        return ["-m", self.module, *(a for a in self.arguments if not a.startswith("@"))]
 
 
 def read_plan(text: str) -> list[Stage]:
@@ -87,7 +101,7 @@ class Ledger:
         return self.folder / f"{stage.name}-{self.relative(stage.output).replace('/', '-')}.json"
 
     def entry(self, stage: Stage) -> dict[str, Any]:
-        """The key and the time of the stage's last run; empty where there was none or its output is gone."""
+        """What is known of the stage's last run; empty where there was none or its output is gone."""
         path = self.entry_path(stage)
         return json.loads(path.read_text()) if path.exists() and stage.output.exists() else {}
 
@@ -96,41 +110,54 @@ class Ledger:
         return os.path.relpath(path, self.work) if path.is_relative_to(self.work) else str(path)
 
     def key(self, stage: Stage, earlier: Sequence[tuple[Stage, str]]) -> str:
-        """What the stage's result depends on; `earlier` are the stages before it with their keys."""
+        """What the stage's result depends on; `earlier` are the stages before it, each with the run that made it."""
         parts: list[Any] = [stage.module]
         arguments = iter(stage.arguments[:-1])
         for argument in arguments:
             if argument in NOT_IN_KEY:
                 next(arguments)
                 continue
-            parts.append(self._argument(argument, earlier))
-        return fingerprint(*parts, self.relative(stage.output), self._made_by(stage.output, earlier))
+            parts.append(self._argument(argument.removeprefix("@"), earlier))
+        return fingerprint(*parts, self.relative(stage.output), _made_by(stage.output, earlier))
 
     def _argument(self, argument: str, earlier: Sequence[tuple[Stage, str]]) -> Any:
-        path = Path(os.path.abspath(argument))
-        made_by = self._made_by(path, earlier)
+        path = Path(argument)
+        if not path.is_absolute():
+            return argument
+        made_by = _made_by(path, earlier)
         if made_by:
             return [self.relative(path), made_by]
-        if argument.startswith("-") or not path.exists():
-            return argument
         if path.is_file():
-            return hashlib.sha256(path.read_bytes()).hexdigest()
-        return [argument, state(path), _audio_state(path)]
-
-    def _made_by(self, path: Path, earlier: Sequence[tuple[Stage, str]]) -> list[str]:
-        """Keys of the stages that wrote a path, the directory that it lies in, or something in it."""
-        inside = [key for stage, key in earlier if stage.output.is_relative_to(path)]
-        around = [(stage, key) for stage, key in earlier if path.is_relative_to(stage.output) and stage.output != path]
-        nearest = max((len(stage.output.parts) for stage, _ in around), default=0)
-        return inside + [key for stage, key in around if len(stage.output.parts) == nearest]
+            return _content(path)
+        return [self.relative(path), state(path), _audio_state(path)]
 
     def keys(self, stages: Sequence[Stage], first: int = 0) -> Iterator[tuple[Stage, str]]:
-        """Each stage with its key; of those before number `first`, the key of their last run."""
+        """Each stage with its key; of those before number `first`, the key of their last run.
+
+        A stage may be run before the next is asked for.
+        """
         done: list[tuple[Stage, str]] = []
         for stage in stages:
             key = self.entry(stage).get("key", "") if stage.number < first else self.key(stage, done)
-            done.append((stage, key))
             yield stage, key
+            entry = self.entry(stage)
+            done.append((stage, entry.get("run", "") if entry.get("key") == key else "not made yet"))
+
+
+def _made_by(path: Path, earlier: Sequence[tuple[Stage, str]]) -> list[str]:
+    """The runs that wrote a path, the directory that it lies in, or something in it."""
+    inside = [run for stage, run in earlier if stage.output.is_relative_to(path)]
+    around = [(stage, run) for stage, run in earlier if path.is_relative_to(stage.output) and stage.output != path]
+    nearest = max((len(stage.output.parts) for stage, _ in around), default=0)
+    return inside + [run for stage, run in around if len(stage.output.parts) == nearest]
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _audio_state(path: Path) -> list[Any]:
@@ -138,11 +165,11 @@ def _audio_state(path: Path) -> list[Any]:
     found = []
     for scp in sorted(path.rglob("wav.scp")):
         for line in scp.read_text(encoding="utf-8", errors="replace").splitlines():
-            for name in line.split()[1:]:
-                for file in (Path(name), scp.parent / name):
-                    if file.is_file():
-                        found.append(state(file))
-                        break
+            _, _, entry = line.strip().partition(" ")
+            for name in (entry, *entry.split()):  # a path that may have spaces, or a command with paths among its words
+                file = next((file for file in (Path(name), scp.parent / name) if name and file.is_file()), None)
+                if file:
+                    found.append(state(file))
     return found
 
 
@@ -150,8 +177,12 @@ def _audio_state(path: Path) -> list[Any]:
 def only_run(work: Path) -> Iterator[None]:
     """Refuse a second run in the same work directory while this one lasts."""
     lock = work / "exp" / ".stages" / "lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    except OSError as error:
+        raise InputError(f"cannot write in the work directory: {error}; give another --workdir") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -159,8 +190,15 @@ def only_run(work: Path) -> Iterator[None]:
         yield
 
 
+def _end_with_runner() -> None:
+    """In a stage's process: a runner that is killed, however it is, leaves no stage behind that goes on writing."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     """Run a stage, its output on the screen and in ``exp/log``, and enter it as done.
+
+    It has a session of its own: Ctrl-C reaches the runner alone, which then ends the stage and all that it started.
 
     Raises
     ------
@@ -170,26 +208,46 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     log = ledger.work / "exp" / "log" / f"{ledger.entry_path(stage).stem}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     ledger.entry_path(stage).unlink(missing_ok=True)
-    command = [sys.executable, "-m", stage.module, *stage.arguments]
     start = time.monotonic()
     with log.open("w", encoding="utf-8") as file:
-        print("#", shlex.join(command), file=file, flush=True)
-        # progress bars and errors go to stderr: past the log on a terminal, into it everywhere else
-        errors = None if sys.stderr.isatty() else subprocess.STDOUT
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8") as process:
-            for line in process.stdout or ():
-                print("  " + line, end="", flush=True)
-                file.write(line)
-                file.flush()
+        print("# python", shlex.join(stage.command), file=file, flush=True)
+        process = subprocess.Popen(
+            [sys.executable, "-u", *stage.command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # progress bars and errors go to stderr: past the log on a terminal, into it everywhere else
+            stderr=None if sys.stderr.isatty() else subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_end_with_runner,
+        )
+        with process:
+            try:
+                for line in process.stdout or ():
+                    print("  " + line, end="", flush=True)
+                    file.write(line)
+                    file.flush()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
     if process.returncode:
         raise InputError(
-            f"stage {stage.name} ended with status {process.returncode} (log: {log}); "
+            f"stage {stage.name} {_ending(process.returncode)} (log: {log}); "
             "when the cause is mended, the same command goes on from here"
         )
-    seconds = time.monotonic() - start
+    now = datetime.now()
     with writing(ledger.entry_path(stage)) as part:
-        entry = {"key": key, "seconds": round(seconds, 1), "ended": datetime.now().isoformat(timespec="seconds")}
-        part.write_text(json.dumps(entry | {"command": command}, indent=1))
+        entry = {"key": key, "run": fingerprint(key, now.isoformat()), "seconds": round(time.monotonic() - start, 1)}
+        entry |= {"ended": now.isoformat(timespec="seconds"), "command": stage.command}
+        part.write_text(json.dumps(entry, indent=1))
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    memory = "; the machine may be out of memory" if -status == signal.SIGKILL else ""
+    return f"was ended by {signal.Signals(-status).name}{memory}"
 
 
 def run(stages: Sequence[Stage], ledger: Ledger, first: int, last: int, forced: bool) -> None:
@@ -230,24 +288,28 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
-    stages = read_plan(sys.stdin.read())
-    ledger = Ledger(options.work)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `run.sh --list | head` ends quietly
     try:
+        stages = read_plan(sys.stdin.read())
+        ledger = Ledger(options.work)
         first = stage_number(stages, options.stage) if options.stage else 0
         last = stage_number(stages, options.stop_stage) if options.stop_stage else stages[-1].number
+        if last < first:
+            raise InputError(f"--stop-stage {options.stop_stage} comes before --stage {options.stage}")
         if options.list:
             show(stages, ledger)
         elif options.dry_run:
             for stage in stages:
                 if first <= stage.number <= last:
-                    print(f"{stage.number} {stage.name}: python -m {stage.module} {shlex.join(stage.arguments)}")
+                    print(f"{stage.number} {stage.name}: python {shlex.join(stage.command)}")
         else:
             with only_run(ledger.work):
                 run(stages, ledger, first, last, forced=options.stage is not None)
     except InputError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on from here")
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
