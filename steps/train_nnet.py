@@ -67,6 +67,7 @@ def train_nnet(
     threads : int
         Processor cores to compute with.
     """
+    training.check()
     options = training_options(feats, "fbank")
     transitions = read_transition_model(ali)
     if tree_hash(ali) != tree_hash(dev_ali):

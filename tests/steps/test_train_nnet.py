@@ -1,0 +1,129 @@
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from nnet.config import ModelConfig, TrainConfig
+from nnet.errors import ModelError
+from nnet.model import load_model
+from steps.corpus.tables import write_table
+from steps.errors import InputError
+from steps.feats.ark import append_matrix
+from steps.feats.options import FbankOptions, to_json
+from steps.hmm.alignments import read_alignments, write_alignments
+from steps.hmm.topology import read_topo, write_topo
+from steps.hmm.transitions import transition_model, write_transition_model
+from steps.hmm.tree import monophone_tree, write_tree
+from steps.train_nnet import train_nnet
+
+SMALL = ModelConfig(layers=1, cells=4, projection=3, delay=2)
+SHORT = TrainConfig(streams=2, epochs=2)
+
+
+class Data:
+    """Random features and alignments of four utterances a set, of two phones, the first of which is silence."""
+
+    def __init__(self, folder, phones=((1,), (2,))):
+        self.feats, self.dev = folder / "feats" / "train", folder / "feats" / "dev"
+        self.ali, self.dev_ali = folder / "ali" / "train", folder / "ali" / "dev"
+        self.lang, self.exp = folder / "lang", folder / "exp"
+        (self.lang / "phones").mkdir(parents=True)
+        (self.lang / "phones" / "silence.int").write_text("1\n")
+        random = np.random.default_rng(0)
+        for feats, ali in ((self.feats, self.ali), (self.dev, self.dev_ali)):
+            self.lengths = {f"s-u{i}": 30 + i for i in range(4)}
+            make_feats(feats / "fbank", self.lengths, random)
+            ali.mkdir(parents=True)
+            write_topo(ali / "topo", *phones)
+            self.topology = read_topo(ali / "topo")
+            tree = monophone_tree(self.topology)
+            write_tree(ali / "tree.json", tree)
+            self.model = transition_model(self.topology, tree)
+            write_transition_model(ali / "transitions.npz", self.model)
+            self.tids = {u: random.integers(1, self.model.num_tids + 1, n) for u, n in self.lengths.items()}
+            write_alignments(ali, ali, self.tids)
+
+    def train(self, model=SMALL, training=SHORT):
+        train_nnet(self.feats, self.dev, self.lang, self.ali, self.dev_ali, self.exp, model, training, threads=1)
+
+
+def make_feats(folder, lengths, random):
+    folder.mkdir(parents=True)
+    entries = {}
+    for utterance, frames in lengths.items():
+        matrix = random.normal(size=(frames, 40)).astype(np.float32)
+        entries[utterance] = f"{folder / 'feats.ark'}:{append_matrix(folder / 'feats.ark', utterance, matrix)}"
+    write_table(folder / "feats.scp", entries)
+    stats = np.zeros((2, 41))
+    stats[0, -1], stats[1, :-1] = 100, 100  # mean 0, variance 1
+    write_table(folder / "cmvn.scp", {"s": f"{folder / 'cmvn.ark'}:{append_matrix(folder / 'cmvn.ark', 's', stats)}"})
+    write_table(folder / "utt2spk", dict.fromkeys(lengths, "s"))
+    (folder / "feats.json").write_text(json.dumps(to_json(FbankOptions())))
+
+
+@pytest.fixture
+def data(tmp_path):
+    return Data(tmp_path)
+
+
+def test_model_directory_holds_all_that_decoding_needs(data, capsys):
+    data.train()
+    model, about = load_model(data.exp)
+    assert model.config == SMALL
+    assert (about["input_dim"], about["num_pdfs"], about["delay"], about["seed"]) == (40, 8, 2, 1)
+    assert about["features"] == to_json(FbankOptions())
+    assert about["silence_pdfs"] == [0, 1, 2, 3, 4]  # five states of phone 1
+    counts = sum(np.bincount(data.model.tid_to_pdf[tids], minlength=8) for tids in read_alignments(data.ali).values())
+    assert about["prior_counts"] == counts.tolist()
+    assert sum(about["prior_counts"]) == sum(data.lengths.values())
+    names = {"topo", "tree.json", "transitions.npz", "train.jsonl", "config.yaml", "cmd", "environment.json"}
+    assert names < {path.name for path in data.exp.iterdir()}
+    config = yaml.safe_load((data.exp / "config.yaml").read_text())
+    assert ModelConfig(**config["model"]) == SMALL
+    assert TrainConfig(**config["training"]) == SHORT
+    assert json.loads((data.exp / "environment.json").read_text())["seed"] == 1
+    assert "4 of 4 utterances are aligned" in capsys.readouterr().out
+
+
+def test_utterances_without_alignment_are_left_out(data, capsys):
+    data.tids.pop("s-u1")
+    write_alignments(data.ali, data.ali, data.tids)
+    data.train()
+    assert f"{data.feats}: 3 of 4 utterances are aligned" in capsys.readouterr().out
+
+
+def test_lengths_that_differ_are_refused(data):
+    data.tids["s-u1"] = data.tids["s-u1"][:-3]
+    write_alignments(data.ali, data.ali, data.tids)
+    with pytest.raises(ModelError, match="utterance s-u1 has 31 frames of features and 28 targets"):
+        data.train()
+
+
+def test_unknown_transition_ids_are_refused(data):
+    data.tids["s-u2"][5] = 99
+    write_alignments(data.ali, data.ali, data.tids)
+    with pytest.raises(
+        InputError, match=r"utterance s-u2 has transition-ids from \d+ to 99, the model those from 1 to"
+    ):
+        data.train()
+
+
+def test_alignments_of_different_models_are_refused(data, tmp_path):
+    data.dev_ali = Data(tmp_path / "other", phones=((1,), (2, 3))).ali
+    with pytest.raises(InputError, match="come from different models; align both with the same one"):
+        data.train()
+
+
+def test_no_aligned_utterance_is_refused(data):
+    write_alignments(data.dev_ali, data.dev_ali, {"other": np.ones(3, int)})
+    with pytest.raises(InputError, match="dev: none of its 4 utterances is aligned"):
+        data.train()
+
+
+def test_values_that_cannot_be_are_refused_before_anything_is_written(data):
+    with pytest.raises(ModelError, match="epochs is 0; it has to be 1 or more"):
+        data.train(training=TrainConfig(epochs=0))
+    with pytest.raises(ModelError, match="cells is 0; it has to be 1 or more"):
+        data.train(model=ModelConfig(cells=0))
+    assert not list(data.exp.parent.glob("exp*"))
