@@ -9,6 +9,8 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 import jsonargparse
+import yaml
+from jsonargparse import get_loader
 
 from nnet.errors import ModelError
 from steps.errors import InputError
@@ -55,6 +57,29 @@ def _normalise(arguments: Sequence[str], switches: set[str]) -> list[str]:
             argument = name + equals + value
         result.append(argument)
     return result
+
+
+_yaml_as_it_is = get_loader("yaml")
+
+
+def _load_yaml(text: str) -> Any:
+    """Read YAML with each key once; a file without any says nothing."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    _refuse_duplicates(root)
+    return {} if root is None else _yaml_as_it_is(text)
+
+
+def _refuse_duplicates(node: yaml.Node | None) -> None:
+    keys: set[str] = set()
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        name = str(key.value)
+        if name in keys:
+            raise yaml.MarkedYAMLError(problem=f"'{name}' is given twice", problem_mark=key.start_mark)
+        keys.add(name)
+        _refuse_duplicates(value)
+
+
+jsonargparse.set_loader("yaml", _load_yaml, (yaml.YAMLError,))
 
 
 def _config_files(arguments: Sequence[str]) -> list[str]:

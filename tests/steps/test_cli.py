@@ -101,6 +101,17 @@ def test_config_file_gives_defaults_that_flags_replace(call, yaml):
     assert call(f"--config={file} d f --nj 2")["nj"] == 2
 
 
+@pytest.mark.parametrize("content", ["", "# nothing yet\n"])
+def test_an_empty_config_file_says_nothing(call, yaml, content):
+    file = yaml(content)
+    assert call(f"d f --config {file}") == call(f"d f --fbank {file}") == call("d f")
+
+
+def test_a_key_given_twice_in_a_file_of_one_group_is_refused(call, yaml):
+    with pytest.raises(SystemExit, match="'dither' is given twice"):
+        call(f"d f --fbank {yaml('dither: 1.0')} --fbank {yaml('dither: 1.0' + chr(10) + 'dither: 0.5')}")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -139,6 +150,8 @@ def test_wrong_arguments(call, line, message):
             "Parser key \"fbank.num_mel_bins\":\n  Expected a <class 'int'>. Got value: many",
         ),
         ("fbank: [", "Problems parsing config"),
+        ("nj: 1\nfbank: {num_mel_bins: 30}\nnj: 2\n", "'nj' is given twice\n  in \"<unicode string>\", line 3"),
+        ("fbank:\n  num_mel_bins: 30\n  num_mel_bins: 31\n", "'num_mel_bins' is given twice"),
     ],
 )
 @pytest.mark.parametrize("flag", ["--config ", "--config="])
