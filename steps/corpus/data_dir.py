@@ -295,14 +295,15 @@ def subset(data: DataDir, utterances: Iterable[str]) -> DataDir:
         When an utterance is not in `data`.
     """
     kept = sorted(set(utterances))
-    if unknown := sorted(set(kept) - set(data.utterances)):
+    known = data.segments or data.wav
+    if unknown := [utterance for utterance in kept if utterance not in known]:
         raise InputError(f"{data.path}: there is no utterance '{unknown[0]}'")
-    recordings = {data.recording(utterance) for utterance in kept}
+    recordings = sorted({data.recording(utterance) for utterance in kept})
     return replace(
         data,
-        wav={reco: entry for reco, entry in data.wav.items() if reco in recordings},
+        wav={reco: data.wav[reco] for reco in recordings},
         text={utt: data.text[utt] for utt in kept if utt in data.text},
         utt2spk={utt: data.utt2spk[utt] for utt in kept},
         segments={utt: data.segments[utt] for utt in kept if utt in data.segments},
-        channels={reco: channel for reco, channel in data.channels.items() if reco in recordings},
+        channels={reco: data.channels[reco] for reco in recordings if reco in data.channels},
     )
