@@ -29,7 +29,6 @@ _LETTERS = {
     "ru": "а-яё",
 }
 _ELIDING = ("fr", "it")  # l'heure is two words there, "l'" and "heure"
-_UNDIVIDED = "aujourd'hui"
 
 
 class Correction(NamedTuple):
@@ -161,7 +160,7 @@ def normalise(text: str, language: str, corrections: Iterable[Correction] = ()) 
         raise InputError(f"'{text.strip()}' holds {' '.join(foreign)}, which is no letter of the language '{language}'")
     text = re.sub(rf"[^{letters}']|(?<![{letters}])'|'(?![{letters}])", " ", text)
     if language in _ELIDING:
-        text = " ".join(word if word == _UNDIVIDED else word.replace("'", "' ") for word in text.split())
+        text = re.sub(r"'(?!hui\b)", "' ", text)  # aujourd'hui is one word
     text = " ".join(text.split())
     for prompt, wrong, right in corrections:
         if prompt == ANYWHERE:
