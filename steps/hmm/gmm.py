@@ -144,15 +144,13 @@ def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pd
         frames=len(tids),
     )
     pdfs = tid_to_pdf[tids]
-    order = np.argsort(pdfs, kind="stable")
-    present, starts = np.unique(pdfs[order], return_index=True)
-    for pdf, frames in zip(present, np.split(order, starts[1:]), strict=True):
-        x = features[frames]
+    for pdf in np.unique(pdfs):
+        x = features[pdfs == pdf]
         own = DiagGmms(*(array[pdf : pdf + 1] for array in (gmms.weights, gmms.means, gmms.variances)))
         joint = component_log_likelihoods(own, x)[:, 0]
         total = torch.logsumexp(joint, dim=1, keepdim=True)
         gamma = (joint - total).exp().double()  # γ_m(t) = w_m N_m(x_t) / Σ_k w_k N_k(x_t)
-        x = torch.from_numpy(np.ascontiguousarray(x)).double()
+        x = torch.from_numpy(x).double()
         stats.occupancy[pdf] = gamma.sum(0).numpy()
         stats.first[pdf] = (gamma.T @ x).numpy()
         stats.second[pdf] = (gamma.T @ (x * x)).numpy()
@@ -163,7 +161,8 @@ def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pd
 def estimate(gmms: DiagGmms, stats: Stats, min_occupancy: float, min_variance: float = 1e-3) -> DiagGmms:
     """The M step (Kaldi's ``MleDiagGmmUpdate``).
 
-    A Gaussian with less than `min_occupancy` is taken out of its mixture; the last one of a mixture stays as it is.
+    A Gaussian with less than `min_occupancy` is taken out of its mixture; a mixture none of whose Gaussians has as much
+    stays as it is.
 
     Parameters
     ----------
@@ -175,14 +174,12 @@ def estimate(gmms: DiagGmms, stats: Stats, min_occupancy: float, min_variance: f
         Floor of the variances.
     """
     enough = stats.occupancy >= min_occupancy
-    alone = (gmms.weights > 0).sum(1) == 1
     occupancy = np.where(enough, stats.occupancy, 0.0)
     n = np.maximum(occupancy, 1e-10)[..., None]
     means = np.where(enough[..., None], stats.first / n, gmms.means)
     variances = np.where(enough[..., None], np.maximum(stats.second / n - means**2, min_variance), gmms.variances)
     total = occupancy.sum(1, keepdims=True)
-    keep = alone | (total[:, 0] == 0)  # nothing was seen: the pdf keeps what it had
-    weights = np.where(keep[:, None], gmms.weights, occupancy / np.maximum(total, 1e-10))
+    weights = np.where(total == 0, gmms.weights, occupancy / np.maximum(total, 1e-10))
     return DiagGmms(weights, means, variances)
 
 

@@ -75,21 +75,20 @@ def read_topo(path: str | Path) -> Topology:
     Raises
     ------
     InputError
-        When the file is not a topology, or a phone has a non-emitting state inside or a way back to its first state.
+        When the file is not a topology, a phone has a non-emitting state inside or a way back to its first state, or
+        the transitions of a state lead nowhere or are no distribution.
     """
-    text = Path(path).read_text(encoding="utf-8")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such file; make it with steps.prepare_lang")
     topology: Topology = {}
-    for entry in re.findall(r"<TopologyEntry>(.*?)</TopologyEntry>", text, re.DOTALL):
+    for entry in re.findall(r"<TopologyEntry>(.*?)</TopologyEntry>", Path(path).read_text("utf-8"), re.DOTALL):
         phones = re.search(r"<ForPhones>(.*?)</ForPhones>", entry, re.DOTALL)
         states = re.findall(r"<State>\s+\d+(.*?)</State>", entry, re.DOTALL)
         pdf_classes = [re.search(r"<PdfClass>\s+(\d+)", state) for state in states]
         if phones is None or len(states) < 2 or any(c is None for c in pdf_classes[:-1]) or pdf_classes[-1] is not None:
             raise InputError(f"{path}: an entry has no phones, or a state other than the last one does not emit")
         emitting = tuple(
-            HmmState(
-                int(pdf_class.group(1)),
-                tuple((int(d), float(p)) for d, p in re.findall(r"<Transition>\s+(\d+)\s+(\S+)", state)),
-            )
+            HmmState(int(pdf_class.group(1)), _transitions(state, len(states) - 1, path))
             for state, pdf_class in zip(states, pdf_classes, strict=True)
             if pdf_class is not None
         )
@@ -101,3 +100,18 @@ def read_topo(path: str | Path) -> Topology:
     if not topology:
         raise InputError(f"{path}: no <TopologyEntry> found; it should be a topology in Kaldi's text format")
     return dict(sorted(topology.items()))
+
+
+def _transitions(state: str, last: int, path: str | Path) -> tuple[tuple[int, float], ...]:
+    found = re.findall(r"<Transition>\s+(\d+)\s+(\S+)", state)
+    transitions = []
+    for dest, probability in found:
+        if int(dest) > last:
+            raise InputError(f"{path}: a transition leads to state {dest}, but the last one is {last}")
+        if not re.fullmatch(r"\d*\.?\d+(e-?\d+)?", probability) or not float(probability):
+            raise InputError(f"{path}: '{probability}' is not a probability above 0")
+        transitions.append((int(dest), float(probability)))
+    total = sum(probability for _, probability in transitions)
+    if abs(total - 1) > 0.01:
+        raise InputError(f"{path}: the transitions of a state sum to {total:g} and not to 1")
+    return tuple(transitions)
