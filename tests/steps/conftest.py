@@ -1,0 +1,44 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.steps import synthetic
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small corpus and all that is made of it up to a monophone model and its graph. Tests only read it."""
+    path = tmp_path_factory.mktemp("synthetic")
+    synthetic.write_corpus(path)
+    synthetic.train(path)
+    return path
+
+
+@pytest.fixture
+def copy(work: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Give a copy of a directory of `work`, to be damaged."""
+    return lambda name: Path(shutil.copytree(work / name, tmp_path / name))
+
+
+@pytest.fixture
+def kill(work: Path) -> Callable[[str, Path, Callable[[], bool]], None]:
+    """Start a step in a process of its own and kill it with SIGKILL as soon as a condition holds."""
+
+    def run(step: str, out: Path, condition: Callable[[], bool]) -> None:
+        command = [sys.executable, "-m", "tests.steps.synthetic", step, str(work), str(out)]
+        with subprocess.Popen(command, cwd=synthetic.ROOT, stdout=subprocess.DEVNULL) as process:
+            while not condition():
+                assert process.poll() is None, "the step ended before it could be killed"
+                time.sleep(0.005)
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+        assert not out.exists()
+
+    return run
