@@ -30,14 +30,17 @@ def determinize(fst: kaldifst.StdVectorFst, use_log: bool = False) -> None:
         When some words cannot be told apart, or the result grows past `MAX_STATES`.
     """
     try:
-        stopped = kaldifst.determinize_star(fst, max_states=MAX_STATES, use_log=use_log)
-    except RuntimeError as error:  # "FST was not functional"
-        raise InputError(
-            f"the graph cannot be determinised ({error}): words of the same pronunciation lack disambiguation symbols; "
-            "make the lang directory again with steps.prepare_lang"
+        kaldifst.determinize_star(fst, max_states=MAX_STATES, use_log=use_log)
+    except RuntimeError as error:
+        reason = str(error).rpartition("[E] ")[2]
+        if "passed" in reason:  # "Determinization aborted since passed ... states"
+            raise InputError(
+                f"the graph has over {MAX_STATES:,} states after determinisation: the LM is too large"
+            ) from error
+        raise InputError(  # "FST was not functional"
+            f"the graph cannot be determinised ({reason}): words of the same pronunciation lack disambiguation "
+            "symbols; make the lang directory again with steps.prepare_lang"
         ) from error
-    if stopped:
-        raise InputError(f"the graph has over {MAX_STATES:,} states after determinisation: the LM is too large")
 
 
 def h_transducer(windows: Sequence[Sequence[int]], tree: Tree, model: TransitionModel) -> kaldifst.StdVectorFst:
