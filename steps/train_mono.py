@@ -55,10 +55,11 @@ def train_mono(
     utterances = [utterance for utterance in features if utterance in texts]
     if not utterances:
         raise InputError(f"{feats}: no utterance has both features and text")
+    tree = monophone_tree(read_topo(lang / "topo"))
     key = fingerprint(feats, lang, json.loads(json.dumps(mono, default=vars)), oov_to_unk, seed)
     with output_dir(exp, key) as folder, jobs(nj) as run:
         shutil.copy(lang / "topo", folder / "topo")
-        write_tree(folder / "tree.json", monophone_tree(read_topo(folder / "topo")))
+        write_tree(folder / "tree.json", tree)
         blocks = [folder / f"block.{i}.npz" for i in range(len(cut(utterances)))]
         missing = [(path, names) for path, names in zip(blocks, cut(utterances), strict=True) if not path.exists()]
         run(partial(_prepare, feats, lang, folder, options, oov_to_unk), missing, "compiling graphs")
@@ -67,7 +68,7 @@ def train_mono(
         about = {
             "kind": "gmm",
             "features": options,
-            "num_pdfs": read_tree(folder / "tree.json").num_pdfs,
+            "num_pdfs": tree.num_pdfs,
             "tree": tree_hash(folder),
             "seed": seed,
         }
