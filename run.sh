@@ -65,21 +65,20 @@ while (($#)); do
   shift 2
 done
 name=$(basename "$nnet" .yaml) trained='^(uni|bi|tri|[1-9])gram$'
-case $recipe in # the options of its data stage
-  asterisk) known='--language --corpus' ;;
-  an4) known='--corpus' ;;
-  custom) known='--train --dev --test --lexicon --allow-commands' ;;
-  *) die "no recipe '$recipe'; there are: $recipes" ;;
-esac
-[[ ! " ${tests[*]} " =~ \ (train|dev|local|feats|lang|lm_[^ ]*)\  ]] || die "--test: rename it, data/${BASH_REMATCH[1]} is taken"
+declare -A known=( # the options of each recipe's data stage
+  [asterisk]='--language --corpus' [an4]='--corpus' [custom]='--train --dev --test --lexicon --allow-commands')
+[[ -n ${known[$recipe]-} ]] || die "no recipe '$recipe'; there are: $recipes"
+taken=' (train|dev|local|feats|lang|lm_[^ ]*) '
+[[ ! " ${tests[*]} " =~ $taken ]] || die "--test: data/${BASH_REMATCH[1]} is taken, rename it"
 for option in "${own[@]}"; do
-  [[ $option != --* || " $known " == *" $option "* ]] || die "recipe $recipe has no option $option, but $known"
+  [[ $option != --* || " ${known[$recipe]} " == *" $option "* ]] ||
+    die "recipe $recipe has no option $option, but ${known[$recipe]}"
 done
 [[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
 [[ $nj =~ ^[1-9][0-9]*$ && $seed =~ ^[0-9]+$ ]] || die "--nj '$nj' and --seed '$seed' have to be whole numbers"
 [[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
 [[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
-[[ -f $nnet && ! $name =~ ^(mono|mono_ali|log|graph_.*)$ ]] || die "--nnet $nnet: no file, or exp/$name is taken; rename it"
+[[ -f $nnet && ! $name =~ ^(mono|mono_ali|log|graph_.*)$ ]] || die "--nnet $nnet: no file, or exp/$name is taken"
 [[ $recipe != custom || -z $lm ]] || own+=(--lm "$lm") # its lexicon takes in the model's words
 
 source "$root/path.sh"
@@ -94,7 +93,8 @@ stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS..
 {
   stage data "local.$recipe" "${own[@]}" "${tables[@]/#/@}" "$data"
   stage feats steps.make_feats --config "$conf/feats.yaml" --nj "$nj" "${allow[@]}" "$data" "$feats"
-  stage lang steps.prepare_lang --config "$conf/lang.yaml" "${unknown_words[@]}" "$data/train" "$data/local/dict" "$lang"
+  stage lang steps.prepare_lang --config "$conf/lang.yaml" "${unknown_words[@]}" \
+    "$data/train" "$data/local/dict" "$lang"
   stage lang steps.train_lm --lm "${lm:-$lm_name}" "$data" "$lang" "$grammar"
   stage mono steps.train_mono --config "$conf/mono.yaml" --nj "$nj" --seed "$seed" "${unknown_words[@]}" \
     "$feats/train" "$lang" "$exp/mono"
