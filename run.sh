@@ -79,7 +79,7 @@ done
 [[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
 [[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
 [[ -f $nnet && ! $name =~ ^(mono|mono_ali|log|graph_.*)$ ]] || die "--nnet $nnet: no file, or exp/$name is taken"
-[[ $recipe != custom || -z $lm ]] || own+=(--lm "$lm") # its lexicon takes in the model's words
+[[ $recipe != custom ]] || own+=(--nj "$nj" ${lm:+--lm "$lm"}) # it checks all audio; its lexicon has the model's words
 
 source "$root/path.sh"
 workdir=$(realpath -m "${workdir:-$root/recipes/$recipe/${language#en}}")
