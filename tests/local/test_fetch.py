@@ -33,7 +33,7 @@ def test_apt_download_fetches_private_lists_where_the_package_is_unknown(tmp_pat
 def test_apt_download_tells_what_apt_said(tmp_path, monkeypatch):
     fake_apt(tmp_path / "bin", 'echo "E: no network"; exit 100')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    with pytest.raises(InputError, match=r"apt-get failed: E: no network; with fresh package lists: apt-get failed"):
+    with pytest.raises(InputError, match=r"^apt-get failed: E: no network$"):
         apt_download(["a"], tmp_path)
 
 
