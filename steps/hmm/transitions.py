@@ -142,7 +142,7 @@ def read_transition_model(folder: str | Path) -> TransitionModel:
     Raises
     ------
     InputError
-        When one of these files is missing.
+        When one of these files is missing, or the probabilities belong to other transition-ids.
     """
     folder = Path(folder)
     for name in MODEL_FILES:
@@ -150,7 +150,13 @@ def read_transition_model(folder: str | Path) -> TransitionModel:
             raise InputError(f"{folder}: neither a model nor an alignment directory, it has no {name}")
     model = initial_transition_model(folder)
     with np.load(folder / "transitions.npz") as arrays:
-        return replace(model, log_prob=arrays["log_prob"])
+        log_prob = arrays["log_prob"]
+    if log_prob.shape != model.log_prob.shape:
+        raise InputError(
+            f"{folder}: transitions.npz has {len(log_prob) - 1} transition-ids, but topo and tree.json have "
+            f"{model.num_tids}; they belong to different models"
+        )
+    return replace(model, log_prob=log_prob)
 
 
 def split_phones(model: TransitionModel, tids: Sequence[int]) -> list[tuple[int, int, int]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import kaldifst
 import numpy as np
 
+from steps.errors import InputError
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.viterbi import best_path
 from steps.lang.fst_arrays import FstArrays
@@ -19,7 +20,7 @@ class SearchOptions:
     beam : float
         Paths worse than the best one by this cost are dropped.
     max_active : int
-        At most this many tokens live on from a frame to the next.
+        At most this many tokens live on from a frame to the next; more than 20, which the beam spares.
     retry_beam : float
         Tried when no path reaches a final state; after that the best unfinished path is taken and the utterance listed.
     """
@@ -27,6 +28,10 @@ class SearchOptions:
     beam: float = 13.0
     max_active: int = 7000
     retry_beam: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.max_active <= 20:
+            raise InputError(f"max_active is {self.max_active}; a search needs more than 20 tokens")
 
 
 @dataclass(frozen=True, order=True)

@@ -53,14 +53,14 @@ def sound(phone: str, random: np.random.Generator) -> np.ndarray:
     return 0.2 * tones + random.normal(0, 0.003, samples)
 
 
-def speak(words: list[str], random: np.random.Generator) -> np.ndarray:
-    """The samples of words with pauses around them and now and then between them."""
+def speak(words: list[str], random: np.random.Generator) -> list[tuple[str, np.ndarray]]:
+    """The phones of words and their samples, with pauses around them and now and then between them."""
     lines = [line.split() for line in LEXICON.splitlines()]
     phones = ["SIL"]
     for word in words:
         variants = [line[1:] for line in lines if line[0] == word]
         phones += variants[random.integers(len(variants))] + ["SIL"] * int(random.random() < 0.3)
-    return np.concatenate([sound(phone, random) for phone in [*phones, "SIL"]])
+    return [(phone, sound(phone, random)) for phone in [*phones, "SIL"]]
 
 
 def write_data(path: Path, texts: dict[str, list[str]], seed: int = 0) -> Path:
@@ -68,7 +68,8 @@ def write_data(path: Path, texts: dict[str, list[str]], seed: int = 0) -> Path:
     path.mkdir(parents=True)
     random = np.random.default_rng(seed)
     for utterance, words in texts.items():
-        soundfile.write(path / f"{utterance}.wav", speak(words, random), RATE)
+        samples = np.concatenate([samples for _, samples in speak(words, random)])
+        soundfile.write(path / f"{utterance}.wav", samples, RATE)
     tables = {
         "wav.scp": {utterance: str(path / f"{utterance}.wav") for utterance in texts},
         "text": {utterance: " ".join(words) for utterance, words in texts.items()},

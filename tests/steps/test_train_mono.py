@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from steps.corpus.tables import read_table
 from steps.errors import InputError
 from steps.hmm.mono import MonoOptions
 from steps.train_mono import train_mono
@@ -109,15 +110,15 @@ def test_another_seed_gives_another_model(work, tmp_path):
 
 
 def test_too_short_utterance_is_named_and_left_out(work, tmp_path, capsys):
-    frames = int(dict(line.split() for line in open(work / "feats/train/mfcc/utt2num_frames"))["train-07"])
+    counts = read_table(work / "feats/train/mfcc/utt2num_frames")
+    frames = int(counts.pop("train-07"))
     words = frames // 9 + 1
     data = feats(work, tmp_path, train_07="bad " * words)
     train_mono(data, work / "lang", tmp_path / "mono", QUICK)
     reason = f"{frames} frames, but its shortest state path takes {words * 9}"
     assert capsys.readouterr().out.count(f"train-07 not aligned: {reason}\n") == 1
     assert [record["failed"] for record in records(tmp_path / "mono")] == [{"train-07": reason}] * 2
-    others = sum(int(line.split()[1]) for line in open(data / "utt2num_frames")) - frames
-    assert records(tmp_path / "mono")[0]["frames"] == others
+    assert records(tmp_path / "mono")[0]["frames"] == sum(map(int, counts.values()))
 
 
 def test_too_many_failures_stop(work, tmp_path):
@@ -134,8 +135,8 @@ def test_too_many_failures_stop(work, tmp_path):
 def test_block_of_failures(work, tmp_path):
     data = feats(work, tmp_path, **{f"train_{i:02}": "bad " * 99 for i in range(32)})
     train_mono(data, work / "lang", tmp_path / "mono", replace(QUICK, max_failed=0.9))
+    data = feats(work, tmp_path / "all", **{f"train_{i:02}": "bad " * 99 for i in range(40)})
     with pytest.raises(InputError, match="40 of 40 utterances cannot be aligned"):
-        data = feats(work, tmp_path / "all", **{f"train_{i:02}": "bad " * 99 for i in range(40)})
         train_mono(data, work / "lang", tmp_path / "all/mono", replace(QUICK, max_failed=1.0))
 
 

@@ -121,3 +121,6 @@ def test_files(tmp_path):
     np.testing.assert_array_equal(again.log_prob, model.log_prob)
     assert read_tree(tmp_path / "tree.json") == tree
     assert tree.pdf([2], 1) == 6
+    write_topo(tmp_path / "topo", [1], [2, 3], silence_states=3)
+    with pytest.raises(InputError, match=r"has 30 transition-ids, but topo and tree\.json have 18; they belong to"):
+        read_transition_model(tmp_path)

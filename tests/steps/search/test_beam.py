@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steps.errors import InputError
 from steps.hmm.transitions import read_transition_model
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
 from steps.search.beam import SearchOptions, Weights, penalised, search_utterance
@@ -66,8 +67,7 @@ def test_unfinished_path_is_told(graph, model):
 
 
 def test_too_few_frames(graph, model):
-    words, finished = search_utterance(graph, scores(model, frames=1), 1.0, model, WIDE)
-    assert (words, finished) == ([], False) or not finished
+    assert search_utterance(graph, scores(model, frames=1), 1.0, model, WIDE)[1] is False
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -75,6 +75,11 @@ def test_scores_that_are_not_numbers(graph, model, seed):
     x = scores(model, seed=seed)
     x[seed % 30] = np.nan
     assert search_utterance(graph, x, 1.0, model, WIDE) == ([], False)
+
+
+def test_too_few_tokens():
+    with pytest.raises(InputError, match="max_active is 20; a search needs more than 20 tokens"):
+        SearchOptions(max_active=20)
 
 
 def test_weights_are_ordered_and_hashable():

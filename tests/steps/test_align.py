@@ -1,0 +1,156 @@
+import json
+import shutil
+from pathlib import Path
+
+import kaldi_native_io
+import numpy as np
+import pytest
+
+from steps.align import align_data
+from steps.errors import InputError
+from steps.hmm.alignments import read_alignments, write_alignments
+from steps.hmm.transitions import read_transition_model, split_phones
+from steps.lang.symbols import read_symbols
+from steps.prepare_lang import prepare_lang
+from tests.steps import synthetic
+
+
+@pytest.fixture(scope="module")
+def ali(work, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ali") / "mono_ali"
+    align_data(work / "feats/dev", work / "lang", work / "mono", path)
+    return path
+
+
+def kaldi(folder):
+    with kaldi_native_io.SequentialInt32VectorReader(f"scp:{folder / 'ali.scp'}") as reader:
+        return {key: np.array(value) for key, value in reader}
+
+
+def dev_set(work, tmp_path, **texts):
+    """The dev set's audio with other transcripts."""
+    folder = tmp_path / "dev"
+    shutil.copytree(work / "data/dev", folder)
+    lines = dict(line.split(" ", 1) for line in (folder / "text").read_text().splitlines())
+    lines |= {key.replace("_", "-"): text for key, text in texts.items()}
+    (folder / "text").write_text("".join(f"{key} {text}\n" for key, text in sorted(lines.items())))
+    return folder
+
+
+def test_kaldis_reader_gives_what_ours_does(ali):
+    ours, theirs = read_alignments(ali), kaldi(ali)
+    assert list(ours) == list(theirs)
+    assert len(ours) == synthetic.SIZES["dev"]
+    for utterance, tids in ours.items():
+        assert tids.dtype == np.int32
+        np.testing.assert_array_equal(tids, theirs[utterance])
+
+
+def test_phones_are_where_the_sounds_are(work, ali):
+    model = read_transition_model(ali)
+    names = {number: name for name, number in read_symbols(work / "lang/phones.txt").items()}
+    alignments = read_alignments(ali)
+    random = np.random.default_rng(1)  # of the dev set
+    for utterance, words in synthetic.sentences("dev", synthetic.SIZES["dev"], 1).items():
+        expected, begin = [], 0
+        for phone, samples in synthetic.speak(words, random):
+            if (phone, "SIL") != (expected[-1][0] if expected else None, phone):  # two pauses in a row are one
+                expected.append((phone, begin))
+            begin += len(samples)
+        found = [(names[phone], first) for phone, first, _ in split_phones(model, alignments[utterance])]
+        assert [phone for phone, _ in found] == [phone for phone, _ in expected]
+        for (_, first), (_, sample) in zip(found[1:], expected[1:], strict=True):
+            # of 80 samples to a frame; a window's middle is 100 samples after its begin
+            assert abs(first - (sample - 100) / 80) < 4
+
+
+def test_what_is_written(work, ali):
+    names = {"ali.ark", "ali.scp", "topo", "tree.json", "transitions.npz", "failed.json"}
+    assert {path.name for path in ali.iterdir()} == names
+    assert json.loads((ali / "failed.json").read_text()) == {}
+    for name in ("topo", "tree.json", "transitions.npz"):
+        assert (ali / name).read_bytes() == (work / "mono" / name).read_bytes()
+
+
+def test_result_does_not_depend_on_the_number_of_processes(work, tmp_path, ali):
+    align_data(work / "feats/dev", work / "lang", work / "mono", tmp_path / "two", nj=2)
+    assert (tmp_path / "two/ali.ark").read_bytes() == (ali / "ali.ark").read_bytes()
+
+
+def test_audio_gives_the_same_as_its_features(work, tmp_path, ali):
+    align_data(work / "data/dev", work / "lang", work / "mono", tmp_path / "audio")
+    for utterance, tids in read_alignments(tmp_path / "audio").items():
+        np.testing.assert_array_equal(tids, read_alignments(ali)[utterance])
+
+
+def test_moved_directory_can_be_read(tmp_path, ali):
+    moved = shutil.copytree(ali, tmp_path / "moved")
+    (moved / "ali.scp").write_text((ali / "ali.scp").read_text().replace(str(ali), "/gone"))
+    assert len(read_alignments(moved)["dev-00"])
+
+
+def test_paths_in_the_scp_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ali").mkdir()
+    write_alignments(Path("ali"), Path("ali"), {"b": np.arange(3), "a": np.arange(2)})
+    monkeypatch.chdir("/")
+    assert [(key, value.tolist()) for key, value in kaldi(tmp_path / "ali").items()] == [
+        ("a", [0, 1]),
+        ("b", [0, 1, 2]),
+    ]
+
+
+def test_another_model_at_the_same_place(work, tmp_path, copy):
+    # a second call in the same process must not go on with what it read before
+    model = copy("mono")
+    align_data(work / "feats/dev", work / "lang", model, tmp_path / "ali")
+    (model / "model.json").unlink()
+    with pytest.raises(InputError, match=r"no model\.json"):
+        align_data(work / "feats/dev", work / "lang", model, tmp_path / "ali")
+
+
+def test_too_short_utterance_is_named_and_left_out(work, tmp_path, capsys):
+    data = dev_set(work, tmp_path, dev_03="fa " * 500)
+    align_data(data, work / "lang", work / "mono", tmp_path / "ali")
+    failed = json.loads((tmp_path / "ali/failed.json").read_text())
+    assert list(failed) == ["dev-03"]
+    said = capsys.readouterr().out
+    assert f"dev-03 not aligned: {failed['dev-03']}\n" in said
+    assert failed["dev-03"].endswith(" frames, but its shortest state path takes 3000")
+    assert f"{tmp_path}/ali: 34 of 35 utterances aligned" in said
+    assert len(read_alignments(tmp_path / "ali")) == 34
+    with pytest.raises(InputError, match=r"1 of 35 utterances cannot be aligned, more than the share of 0.02 allowed"):
+        align_data(data, work / "lang", work / "mono", tmp_path / "strict", max_failed=0.02)
+    assert not (tmp_path / "strict").exists()
+
+
+def test_word_without_pronunciation(work, tmp_path):
+    data = dev_set(work, tmp_path, dev_03="bad dab fab")
+    with pytest.raises(InputError, match="utterance dev-03: no pronunciation for dab, fab; add them to the lexicon"):
+        align_data(data, work / "lang", work / "mono", tmp_path / "ali")
+    align_data(data, work / "lang", work / "mono", tmp_path / "ali", oov_to_unk=True)
+
+
+def test_no_text(work, tmp_path):
+    data = dev_set(work, tmp_path)
+    (data / "text").unlink()
+    with pytest.raises(InputError, match="dev/text: there is no such file"):
+        align_data(data, work / "lang", work / "mono", tmp_path / "ali")
+
+
+def test_lang_directory_of_another_lexicon(work, tmp_path):
+    dictionary = shutil.copytree(work / "dict", tmp_path / "dict")
+    (dictionary / "nonsilence_phones.txt").write_text("A B C D E F G")
+    (dictionary / "lexicon.txt").write_text(synthetic.LEXICON + "fag F A G\n")
+    prepare_lang(work / "data/train", dictionary, tmp_path / "lang")
+    data = dev_set(work, tmp_path, dev_03="bad fag")
+    with pytest.raises(InputError, match="phone 9 of the lexicon is none of the model's phones; use the lang dir"):
+        align_data(data, tmp_path / "lang", work / "mono", tmp_path / "ali")
+
+
+def test_no_alignments_there(work, tmp_path):
+    with pytest.raises(InputError, match=r"mono: not an alignment directory, it has no ali\.scp; make one"):
+        read_alignments(work / "mono")
+    (tmp_path / "ali.scp").write_text("")
+    with pytest.raises(InputError, match=r"ali\.scp: there is no alignment in it; make them again with steps\.align"):
+        read_alignments(tmp_path)
