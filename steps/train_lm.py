@@ -63,8 +63,9 @@ def train_lm(data: Path, lang: Path, out: Path, lm: str = "bigram") -> None:
 
 def spoken_words(lang: Path) -> set[str]:
     """The words that have a pronunciation with a phone of speech: not <UNK>, !SIL and the like."""
+    lexicon = read_lexicon(lang / "lexicon.txt")
     speech = set((lang / "phones" / "nonsilence.txt").read_text(encoding="utf-8").split())
-    return {entry.word for entry in read_lexicon(lang / "lexicon.txt") if not speech.isdisjoint(entry.phones)}
+    return {entry.word for entry in lexicon if not speech.isdisjoint(entry.phones)}
 
 
 def find_lm(lm: str, data: Path) -> Path:

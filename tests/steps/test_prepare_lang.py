@@ -1,6 +1,4 @@
-import gzip
 import json
-import re
 import subprocess
 import sys
 
@@ -10,7 +8,6 @@ import yaml
 
 from steps.errors import InputError
 from steps.hmm.topology import read_topo
-from steps.lang.arpa import log_prob, read_arpa
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 
@@ -21,24 +18,6 @@ DICT = {
     "optional_silence": "SIL\n",
 }
 TEXT = "u1 yes no\nu2 no no yes\nu3 yes\n"
-ARPA = """\\data\\
-ngram 1=6
-ngram 2=2
-
-\\1-grams:
--99\t<s>\t-0.3
--0.5\t</s>
--0.5\tyes\t-0.2
--0.6\tno\t-0.1
--0.9\t<UNK>
--0.9\tNO
-
-\\2-grams:
--0.1\t<s> yes
--0.4\tno NO
-
-\\end\\
-"""
 
 
 @pytest.fixture
@@ -74,56 +53,12 @@ def test_files(corpus, capsys):
     assert (lang / "oov.txt").read_text() == "<UNK>\n"
     assert (lang / "lexicon.txt").read_text().splitlines() == sorted(DICT["lexicon"].splitlines())
     assert len(read_topo(lang / "topo")) == 7
-    assert facts["lm"] == "bigram"
     assert facts["words"] == 5
     assert facts["oov_rate"] == 0
     assert facts["words_not_in_train"] == 3
     said = capsys.readouterr().out
     assert "5 words, 6 pronunciations, 2 silence and 5 other phones" in said
-    assert re.search(r"language model bigram: 5 1-grams, 7 2-grams; perplexity \d\.\d\d on the training text", said)
-
-
-def test_language_model_has_the_lexicon_without_silence_words(corpus):
-    run(corpus)
-    model = read_arpa(corpus / "lang" / "lm.arpa")
-    assert model.words == ["know", "no", "yes"]
-
-
-@pytest.mark.parametrize("order", [1, 3])
-def test_graph_determinises_and_accepts_every_word(corpus, order):
-    run(corpus, order=order)
-    lang = corpus / "lang"
-    graph = kaldifst.compose(
-        kaldifst.StdVectorFst.read(str(lang / "L_disambig.fst")), kaldifst.StdVectorFst.read(str(lang / "G.fst"))
-    )
-    assert kaldifst.determinize_star(graph, max_states=10_000) is False
-    kaldifst.arcsort(graph, "olabel")
-    words = read_symbols(lang / "words.txt")
-    for word in ("know", "no", "yes"):
-        assert kaldifst.compose(graph, kaldifst.make_linear_acceptor([words[word]])).num_states > 0
-    assert kaldifst.compose(graph, kaldifst.make_linear_acceptor([words["<UNK>"]])).num_states == 0
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_users_language_model(corpus, capsys, packed):
-    path = corpus / ("small.arpa.gz" if packed else "small.arpa")
-    path.write_bytes(gzip.compress(ARPA.encode()) if packed else ARPA.encode())
-    facts = run(corpus, lm=path)
-    model = read_arpa(corpus / "lang" / "lm.arpa")
-    assert model.words == ["no", "yes"]
-    total = sum(10 ** log_prob(model, ("no", word)) for word in ("no", "yes", "</s>"))
-    assert total == pytest.approx(1, abs=1e-5)
-    assert facts["lm"] == "small"
-    assert facts["order"] == 2
-    said = capsys.readouterr().out
-    assert "2 words that are not in the lexicon were dropped: <UNK>, NO" in said
-    assert "lacks 1 words of the lexicon, which cannot be recognised: know" in said
-
-
-def test_name_of_the_language_model(corpus):
-    assert run(corpus, order=4)["lm"] == "4gram"
-    assert run(corpus, order=1)["lm"] == "unigram"
-    assert run(corpus, order=1, lm_name="mine")["lm"] == "mine"
+    assert "training text: 6 words, 0.00% without pronunciation; 3 lexicon words are not in it" in said
 
 
 def test_words_without_pronunciation(corpus, capsys):
@@ -135,7 +70,6 @@ def test_words_without_pronunciation(corpus, capsys):
     assert "2 words without pronunciation are taken as <UNK>: maybe (2), perhaps (1)" in capsys.readouterr().out
     assert facts["oov_rate"] == pytest.approx(3 / 10)
     assert facts["oov_to_unk"] is True
-    assert "<UNK>" in read_arpa(corpus / "lang" / "lm.arpa").words
 
 
 def test_no_unk_to_take_words_as(corpus):
@@ -154,9 +88,7 @@ def test_text_with_crlf_and_bom(corpus):
     ("options", "message"),
     [
         ({"sil_prob": 1.0}, "sil_prob is 1.0"),
-        ({"order": 0}, "the order of the n-gram model is 0"),
         ({"silence_states": 0}, "silence_states is 0"),
-        ({"lm": "nowhere.arpa"}, "nowhere.arpa: there is no such file"),
     ],
 )
 def test_bad_options(corpus, options, message):
@@ -179,7 +111,7 @@ def test_command_with_the_configuration(corpus):
     done = subprocess.run([sys.executable, "-m", "steps.prepare_lang", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert (corpus / "lang" / "G.fst").exists()
+    assert (corpus / "lang" / "L_disambig.fst").exists()
     # no optional silence: SIL is only where the word !SIL is
     lexicon = kaldifst.StdVectorFst.read(str(corpus / "lang" / "L.fst"))
     arcs = [arc for state in kaldifst.StateIterator(lexicon) for arc in kaldifst.ArcIterator(lexicon, state)]
