@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steps.cli import command
+from steps.errors import InputError
 from steps.feats.reader import utterance_text
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
@@ -81,7 +82,10 @@ def tune(
             (folder / part).mkdir(exist_ok=True)
             new = [w for w in weights if w not in found]
             desc = f"tuning {model.name} on {data.name}: {part}"
-            for w, decoded in zip(new, decode_all(source, new, search, folder / part, run, desc), strict=True):
+            results = decode_all(source, new, search, folder / part, run, desc) if new else []
+            for w, decoded in zip(new, results, strict=True):
+                if missing := sorted(set(decoded.text) - set(reference)):
+                    raise InputError(f"{data}: utterance {missing[0]} has no text to count errors against")
                 total = score({u: reference[u] for u in decoded.text}, decoded.text).total
                 found[w], points[w] = decoded, {**vars(w), "errors": total.errors, "wer": total.wer}
             chosen = best(list(points.values()))

@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from steps.corpus.tables import read_table
+from steps.decode import decode
+from steps.errors import InputError
+from steps.scoring.wer import score
+from steps.search import decoding
+from steps.tune import Grid, tune
+from tests.steps import synthetic
+
+SMALL = Grid(acoustic_scales=[0.1], insertion_penalties=[0.0])
+
+
+@pytest.fixture(scope="module")
+def tuned(work, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tuned") / "tune_dev"
+    tune(work / "feats/dev", work / "graph", work / "mono", path, synthetic.GRID)
+    return path
+
+
+def test_best_point(work, tuned):
+    found = json.loads((tuned / "tune.json").read_text())
+    assert found["best"] in found["grid"]
+    assert found["best"]["errors"] == min(point["errors"] for point in found["grid"]) == 0
+    points = {(p["acoustic_scale"], p["insertion_penalty"], p["silence_deweight"]) for p in found["grid"]}
+    assert len(points) == len(found["grid"])
+    # all scales at no penalty; then all penalties at the best scale and its neighbours; a GMM has no priors
+    assert {(scale, 0.0, 1.0) for scale in synthetic.GRID.acoustic_scales} <= points
+    assert {penalty for _, penalty, _ in points} == set(synthetic.GRID.insertion_penalties)
+    assert {deweight for *_, deweight in points} == {1.0}
+    assert {path.name for path in tuned.iterdir()} == {"text", "decode.json", "tune.json"}
+
+
+def test_decoding_with_the_choice_gives_the_same_words(work, tmp_path, tuned):
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", tuned=tuned)
+    assert (tmp_path / "out/text").read_bytes() == (tuned / "text").read_bytes()
+    best = json.loads((tuned / "tune.json").read_text())["best"]
+    for folder in (tuned, tmp_path / "out"):
+        about = json.loads((folder / "decode.json").read_text())
+        for name in ("acoustic_scale", "insertion_penalty", "silence_deweight"):
+            assert about[name] == best[name]
+    result = score(read_table(work / "data/dev/text"), read_table(tuned / "text")).total
+    assert (result.errors, result.wer) == (best["errors"], best["wer"])
+
+
+def test_killed_tuning_goes_on(work, tmp_path, kill, tuned, monkeypatch):
+    done = tmp_path / "tune_dev.partial/scales/block.0.json"
+    kill("tune", tmp_path / "tune_dev", done.exists)
+    calls = []
+    real = decoding.search_utterance
+    monkeypatch.setattr(decoding, "search_utterance", lambda *arguments: calls.append(1) or real(*arguments))
+    tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "tune_dev", synthetic.GRID)
+    assert (tmp_path / "tune_dev/tune.json").read_bytes() == (tuned / "tune.json").read_bytes()
+    assert (tmp_path / "tune_dev/text").read_bytes() == (tuned / "text").read_bytes()
+    points = len(json.loads((tuned / "tune.json").read_text())["grid"])
+    assert len(calls) == 35 * points - 32 * 3  # but for the first block at three scales
+
+
+def test_one_point(work, tmp_path):
+    tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SMALL)
+    assert len(json.loads((tmp_path / "out/tune.json").read_text())["grid"]) == 1
+
+
+def test_no_penalties(work, tmp_path):
+    grid = Grid(acoustic_scales=[0.1, 0.2], insertion_penalties=[])
+    tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", grid)
+    assert len(json.loads((tmp_path / "out/tune.json").read_text())["grid"]) == 2
+
+
+def test_empty_grid(work, tmp_path):
+    with pytest.raises(InputError, match="the grid of decoding options is empty; give at least one value for each"):
+        tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", Grid(acoustic_scales=[]))
+
+
+def test_no_text(work, tmp_path, copy):
+    data = copy("feats/dev/mfcc")
+    lines = (data / "text").read_text().splitlines()
+    (data / "text").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(InputError, match="mfcc: utterance dev-00 has no text to count errors against"):
+        tune(data, work / "graph", work / "mono", tmp_path / "out", SMALL)
+    (data / "text").unlink()
+    with pytest.raises(InputError, match="text: there is no such file"):
+        tune(data, work / "graph", work / "mono", tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
