@@ -23,16 +23,16 @@ class Grid:
     Parameters
     ----------
     acoustic_scales : list of float
-        Each, with each silence deweighting, at no insertion penalty; the best goes on.
+        Each at no insertion penalty; the best goes on.
+    insertion_penalties : list of float
+        Each at the best scale, with each silence deweighting.
     silence_deweights : list of float
         For networks.
-    insertion_penalties : list of float
-        Each, at the best scale and its neighbours.
     """
 
-    acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
+    acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2])
+    insertion_penalties: list[float] = field(default_factory=lambda: [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
     silence_deweights: list[float] = field(default_factory=lambda: [1.0, 2.7])
-    insertion_penalties: list[float] = field(default_factory=lambda: [-1.0, 0.0, 0.5, 1.0, 2.0])
 
 
 def tune(
@@ -91,14 +91,8 @@ def tune(
             chosen = best(list(points.values()))
             return Weights(**{name: chosen[name] for name in Weights.__dataclass_fields__})
 
-        scales = sorted(grid.acoustic_scales)
-        first = attempt("scales", [Weights(scale, 0.0, deweight) for scale in scales for deweight in deweights])
-        middle = scales.index(first.acoustic_scale)
-        near = scales[max(middle - 1, 0) : middle + 2]
-        chosen = attempt(
-            "penalties",
-            [Weights(scale, p, first.silence_deweight) for p in grid.insertion_penalties for scale in near],
-        )
+        scale = attempt("scales", [Weights(scale) for scale in grid.acoustic_scales]).acoustic_scale
+        chosen = attempt("penalties", [Weights(scale, p, d) for p in grid.insertion_penalties for d in deweights])
         (folder / "tune.json").write_text(
             json.dumps({"best": points[chosen], "grid": [points[w] for w in sorted(points)]}, indent=1)
         )
