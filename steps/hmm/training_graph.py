@@ -8,7 +8,7 @@ import kaldifst
 import numpy as np
 
 from steps.errors import InputError
-from steps.hmm.graph import compose, expand_phones, with_costs
+from steps.hmm.graph import expand_phones, with_costs
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.tree import Tree
 from steps.lang.fst_arrays import FstArrays, read_fst, to_fst
@@ -63,7 +63,9 @@ def training_graph(
 ) -> FstArrays:
     """Compile a transcript (Kaldi's ``compile-train-graphs``); transition costs are left out, see `searchable`."""
     transcript = kaldifst.make_linear_acceptor(list(word_ids))
-    return expand_phones(compose(lexicon, transcript), [], tree, model, optimise=False)
+    # L is sorted by words already: to sort it again for each transcript would take longer than all the rest
+    phones = kaldifst.StdVectorFst(kaldifst.compose(lexicon, transcript))
+    return expand_phones(phones, [], tree, model, optimise=False)
 
 
 def searchable(graph: FstArrays, costs: np.ndarray) -> tuple[kaldifst.StdVectorFst, np.ndarray]:

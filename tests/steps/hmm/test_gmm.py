@@ -4,7 +4,7 @@ import heapq
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
@@ -153,6 +153,7 @@ def kaldi_split_targets(occupancies, target, power, min_count):
     return [count for _, count in sorted((pdf, count) for _, pdf, count, _ in queue)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.1, 1e4), min_size=1, max_size=12, unique=True),
     st.integers(0, 60),

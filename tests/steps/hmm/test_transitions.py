@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.errors import InputError
@@ -73,6 +73,7 @@ def test_costs(transition_scale, loop_scale):
         np.testing.assert_allclose(costs[1:], -MODEL.log_prob[1:], atol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), min_size=MODEL.num_tids, max_size=MODEL.num_tids))
 def test_update_is_kaldis(counts):
     updated = np.exp(MODEL.updated(np.array([0, *counts], float)).log_prob)
@@ -88,6 +89,7 @@ def test_update_is_kaldis(counts):
         assert updated[first:end].sum() == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_split_phones(data):
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

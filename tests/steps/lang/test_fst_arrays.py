@@ -1,7 +1,7 @@
 import kaldifst
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.errors import InputError
@@ -31,6 +31,7 @@ def arcs_of(fst):
     ]
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_same_graph_seen_by_openfst_and_back(arrays):
     fst = to_fst(arrays)
@@ -48,6 +49,7 @@ def test_same_graph_seen_by_openfst_and_back(arrays):
         assert field.dtype == getattr(arrays, name).dtype
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_properties_are_found_out_anew(arrays):
     # an FST that claimed to be sorted would be composed wrongly, without a word

@@ -3,7 +3,7 @@ from dataclasses import replace
 import kaldifst
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.errors import InputError
@@ -70,6 +70,7 @@ def test_too_few_frames(graph, model):
     assert search_utterance(graph, scores(model, frames=1), 1.0, model, WIDE)[1] is False
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_scores_that_are_not_numbers(graph, model, seed):
     x = scores(model, seed=seed)
