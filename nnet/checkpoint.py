@@ -36,7 +36,7 @@ class Progress:
     epoch : int
         Finished epochs.
     position : Position
-        Within the epoch under way.
+        In the row of all epochs' utterances (`nnet.chunks.Epochs`).
     frames : int
         Frames trained on so far.
     halvings : int

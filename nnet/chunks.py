@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -55,6 +56,33 @@ class Chunk:
 def shuffled(utterances: Sequence[str], seed: int, epoch: int) -> list[str]:
     """Give the utterances in the order of an epoch; it depends on nothing but the ids, the seed and the epoch."""
     return [sorted(utterances)[i] for i in np.random.default_rng([seed, epoch]).permutation(len(utterances))]
+
+
+class Epochs(Sequence[str]):
+    """All epochs' utterances in one row, each epoch `shuffled` anew.
+
+    Streams that run on from one epoch into the next never wait for the longest utterance, and no stretch of updates
+    comes from that one alone.
+
+    Parameters
+    ----------
+    utterances : sequence of str
+    seed : int
+    epochs : int
+        How many.
+    """
+
+    def __init__(self, utterances: Sequence[str], seed: int, epochs: int) -> None:
+        self.per_epoch, self.epochs = len(utterances), epochs
+        self._order = lru_cache(maxsize=2)(lambda epoch: shuffled(utterances, seed, epoch))
+
+    def __len__(self) -> int:
+        return self.per_epoch * self.epochs
+
+    def __getitem__(self, index: int) -> str:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._order(index // self.per_epoch)[index % self.per_epoch]
 
 
 def read_delayed(reader: Reader, utterance: str, delay: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
-from nnet.chunks import NO_TARGET, Chunk, Position, Reader, chunks, read_delayed, shuffled
+from nnet.chunks import NO_TARGET, Chunk, Epochs, Reader, chunks, read_delayed
 from nnet.config import TrainConfig
 from nnet.errors import ModelError
 from nnet.files import write_bytes
@@ -84,37 +84,46 @@ def train(
     planned = config.epochs * frames_per_epoch
     saved = time.monotonic()
     with tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None) as bar:
-        while progress.epoch < config.epochs and not progress.finished:
-            order = shuffled(list(reader), seed, progress.epoch)
-            delay, clock = model.config.delay, time.monotonic()
-            for chunk in chunks(reader, order, config.streams, config.frames, delay, progress.position):
-                lr = learning_rate(config, progress, planned)
-                sums, run.state = train_chunk(model, chunk, run.state, grad, config.max_grad_norm)
-                update(params, grad, run.optimizer, lr)
-                progress.position = chunk.position
-                progress.frames += sums.frames
-                clock, sums.seconds = time.monotonic(), time.monotonic() - clock
-                progress.since_epoch = add(progress.since_epoch, sums)
-                progress.since_log = add(progress.since_log, sums)
-                bar.update(sums.frames)
-                if progress.since_log.seconds >= config.log_seconds:
-                    write_log(log, progress, progress.since_log, lr)
-                    bar.set_postfix(averages(progress.since_log))
-                    progress.since_log = Sums()
-                if time.monotonic() - saved >= config.checkpoint_seconds:
-                    save_checkpoint(directory / CHECKPOINT, run, progress)
-                    saved = time.monotonic()
+        order, clock = Epochs(list(reader), seed, config.epochs), time.monotonic()
+        todo = chunks(reader, order, config.streams, config.frames, model.config.delay, progress.position)
+        for chunk in todo if not progress.finished else ():
+            lr = learning_rate(config, progress, planned)
+            sums, run.state = train_chunk(model, chunk, run.state, grad, config)
+            update(params, grad, run.optimizer, lr)
+            progress.position = chunk.position
+            progress.frames += sums.frames
+            clock, sums.seconds = time.monotonic(), time.monotonic() - clock
+            progress.since_epoch = add(progress.since_epoch, sums)
+            progress.since_log = add(progress.since_log, sums)
+            bar.update(sums.frames)
+            if progress.since_log.seconds >= config.log_seconds:
+                write_log(log, progress, progress.since_log, lr)
+                bar.set_postfix(averages(progress.since_log))
+                progress.since_log = Sums()
+            # an epoch ends when its last utterance has begun, the last one when all utterances have ended
+            ended = chunk.position.next >= (progress.epoch + 1) * order.per_epoch and progress.epoch + 1 < config.epochs
+            if ended:
+                end_epoch(model, dev_reader, config, progress, run, log, planned)
+                clock = time.monotonic()
+            if ended or time.monotonic() - saved >= config.checkpoint_seconds:
+                save_checkpoint(directory / CHECKPOINT, run, progress)
+                saved = time.monotonic()
+            if progress.finished:
+                break
+        if not progress.finished and progress.epoch < config.epochs:
             end_epoch(model, dev_reader, config, progress, run, log, planned)
             save_checkpoint(directory / CHECKPOINT, run, progress)
-            saved = time.monotonic()
     params.copy_(run.best)
     return Result(progress.best_epoch, progress.best_accuracy)
 
 
 def train_chunk(
-    model: AcousticModel, chunk: Chunk, state: list[State], grad: torch.Tensor, max_grad_norm: float
+    model: AcousticModel, chunk: Chunk, state: list[State], grad: torch.Tensor, config: TrainConfig
 ) -> tuple[Sums, list[State]]:
-    """Compute the gradient of a chunk's mean cross entropy into `grad`, the flat vector of the model's gradients.
+    """Compute the gradient of a chunk's cross entropy into `grad`, the flat vector of the model's gradients.
+
+    The sum over the frames is divided by the size of a full chunk and not by the frames that this one has, so that
+    every frame of the corpus weighs the same.
 
     Returns
     -------
@@ -131,7 +140,7 @@ def train_chunk(
     model.train()
     output, loss, correct, frames = errors(model, chunk, state)
     grad.zero_()
-    (loss / max(frames, 1)).backward()
+    (loss / (config.streams * config.frames)).backward()
     norm = grad.norm().item()
     if not math.isfinite(loss.item()) or not math.isfinite(norm):
         raise ModelError(
@@ -139,8 +148,8 @@ def train_chunk(
             f"{' '.join(sorted(set(chunk.utterances)))}: look for bad features there, or lower initial_lr or set "
             "max_grad_norm; the last checkpoint is kept"
         )
-    if 0 < max_grad_norm < norm:
-        grad.mul_(max_grad_norm / norm)
+    if 0 < config.max_grad_norm < norm:
+        grad.mul_(config.max_grad_norm / norm)
     return Sums(loss.item(), correct, frames, 1, norm, output.clipped.item()), output.state
 
 
@@ -195,7 +204,6 @@ def end_epoch(
     means = averages(progress.since_epoch)
     write_log(log, progress, progress.since_epoch, lr, {"dev_loss": dev_loss, "dev_accuracy": accuracy})
     progress.epoch += 1
-    progress.position, run.state = Position(), []
     best = accuracy > progress.best_accuracy
     if best:
         progress.best_epoch, progress.best_accuracy = progress.epoch, accuracy

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnet.chunks import NO_TARGET, chunks, read_delayed, shuffled
+from nnet.chunks import NO_TARGET, Epochs, chunks, read_delayed, shuffled
 from nnet.errors import ModelError
 
 
@@ -78,3 +78,15 @@ def test_lengths_that_differ_are_refused():
         read_delayed({"a": (np.zeros((3, 2), np.float32), np.zeros(4, int))}, "a", 5)
     with pytest.raises(ModelError, match="utterance a has no frames"):
         read_delayed({"a": (np.zeros((0, 2), np.float32), np.zeros(0, int))}, "a", 5)
+
+
+def test_streams_run_on_from_epoch_to_epoch():
+    data = {f"u{i}": (np.full((n, 1), i, np.float32), np.full(n, i)) for i, n in enumerate([90, 5, 5, 5, 5])}
+    order = Epochs(list(data), seed=1, epochs=3)
+    assert [list(order)[5 * k : 5 * k + 5] for k in range(3)] == [shuffled(list(data), 1, k) for k in range(3)]
+    seen = list(chunks(data, order, streams=2, frames=10, delay=0))
+    frames = sum(int((chunk.targets != NO_TARGET).sum()) for chunk in seen)
+    assert frames == 3 * 110
+    alone = sum(chunk.feats.shape[1] == 1 for chunk in seen)
+    one_epoch = sum(chunk.feats.shape[1] == 1 for chunk in chunks(data, list(order)[:5], 2, 10, 0))
+    assert alone <= one_epoch  # only the last epoch waits for its longest utterance

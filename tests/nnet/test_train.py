@@ -69,12 +69,12 @@ def test_padding_and_first_outputs_yield_no_gradient():
     data = {name: (feats[: 7 + i], bits[: 7 + i]) for i, (name, (feats, bits)) in enumerate(data.items())}
     (chunk,) = chunks(data, list(data), streams=3, frames=20, delay=5)
     _, grad = flatten(model)
-    train_chunk(model, chunk, [], grad, 0)
+    train_chunk(model, chunk, [], grad, TrainConfig())
     expected = grad.clone()
     padded = torch.cat([chunk.feats, torch.full((4, 3, 2), 100.0)])  # whatever stands there
     padded[12:, 0], padded[13:, 1] = -100.0, 33.0
     longer = replace(chunk, feats=padded, targets=torch.nn.functional.pad(chunk.targets, (0, 0, 0, 4), value=-100))
-    train_chunk(model, longer, [], grad, 0)
+    train_chunk(model, longer, [], grad, TrainConfig())
     torch.testing.assert_close(grad, expected)
     # the outputs of the first five frames: their logits' gradient is zero
     logits = model(chunk.feats, model.zero_state(3)).logits.detach().requires_grad_()
@@ -89,9 +89,9 @@ def test_gradient_norm_is_limited():
     model, data = small_model(), synthetic.bits(4, 0)
     chunk = next(chunks(data, list(data), streams=4, frames=20, delay=2))
     _, grad = flatten(model)
-    sums, _ = train_chunk(model, chunk, [], grad, 0)
+    sums, _ = train_chunk(model, chunk, [], grad, TrainConfig())
     assert grad.norm().item() == pytest.approx(sums.grad_norm)
-    train_chunk(model, chunk, [], grad, sums.grad_norm / 4)
+    train_chunk(model, chunk, [], grad, TrainConfig(max_grad_norm=sums.grad_norm / 4))
     assert grad.norm().item() == pytest.approx(sums.grad_norm / 4, rel=1e-4)
 
 
