@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -148,19 +149,25 @@ def describe_run(folder: Path, config: dict[str, object]) -> None:
     """Write config.yaml, cmd and environment.json."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "cmd").write_text(shlex.join(sys.argv) + "\n")
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
     versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "safetensors")}
     environment = {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         **versions,
-        "git": git.stdout.strip() or None,
+        "git": git_hash(),
         "seed": config["seed"],
     }
     (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
+
+
+def git_hash() -> str | None:
+    """The commit of this program; None where there is no git or no repository."""
+    if shutil.which("git") is None:
+        return None
+    command_line = ["git", "rev-parse", "HEAD"]
+    git = subprocess.run(command_line, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return git.stdout.strip() or None
 
 
 if __name__ == "__main__":
