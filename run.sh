@@ -68,7 +68,7 @@ name=$(basename "$nnet" .yaml) trained='^(uni|bi|tri|[1-9])gram$'
 declare -A known=( # the options of each recipe's data stage
   [asterisk]='--language --corpus' [an4]='--corpus' [custom]='--train --dev --test --lexicon --allow-commands')
 [[ -n ${known[$recipe]-} ]] || die "no recipe '$recipe'; there are: $recipes"
-taken=' (train|dev|local|feats|lang|lm_[^ ]*) '
+taken=' (train|train_sp|dev|local|feats|lang|lm_[^ ]*) '
 [[ ! " ${tests[*]} " =~ $taken ]] || die "--test: data/${BASH_REMATCH[1]} is taken, rename it"
 for option in "${own[@]}"; do
   [[ $option != --* || " ${known[$recipe]} " == *" $option "* ]] ||
@@ -92,18 +92,19 @@ stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS..
 
 {
   stage data "local.$recipe" "${own[@]}" "${tables[@]/#/@}" "$data"
+  stage data steps.perturb_speed --config "$conf/speeds.yaml" --nj "$nj" "${allow[@]}" "$data/train" "$data/train_sp"
   stage feats steps.make_feats --config "$conf/feats.yaml" --nj "$nj" "${allow[@]}" "$data" "$feats"
   stage lang steps.prepare_lang --config "$conf/lang.yaml" "${unknown_words[@]}" \
     "$data/train" "$data/local/dict" "$lang"
   stage lang steps.train_lm --lm "${lm:-$lm_name}" "$data" "$lang" "$grammar"
   stage mono steps.train_mono --config "$conf/mono.yaml" --nj "$nj" --seed "$seed" "${unknown_words[@]}" \
     "$feats/train" "$lang" "$exp/mono"
-  for set in train dev; do
+  for set in train_sp dev; do
     stage align steps.align --config "$conf/align.yaml" --nj "$nj" "${unknown_words[@]}" \
       "$feats/$set" "$lang" "$exp/mono" "$exp/mono_ali/$set"
   done
   stage nnet steps.train_nnet --model "$nnet" --training "$conf/training.yaml" --threads "$nj" --seed "$seed" \
-    "$feats/train" "$feats/dev" "$lang" "$exp/mono_ali/train" "$exp/mono_ali/dev" "$exp/$name"
+    "$feats/train_sp" "$feats/dev" "$lang" "$exp/mono_ali/train_sp" "$exp/mono_ali/dev" "$exp/$name"
   stage graph steps.make_graph "$lang" "$grammar" "$exp/mono" "$graph"
   for model in mono "$name"; do
     tuned=$exp/$model/tune_${lm_name}_dev

@@ -1,6 +1,6 @@
 """Utterances cut into chunks of T frames for S streams, for truncated backpropagation through time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -111,7 +111,13 @@ def read_delayed(reader: Reader, utterance: str, delay: int) -> tuple[Tensor, Te
 
 
 def chunks(
-    reader: Reader, order: Sequence[str], streams: int, frames: int, delay: int, position: Position = Position()
+    reader: Reader,
+    order: Sequence[str],
+    streams: int,
+    frames: int,
+    delay: int,
+    position: Position = Position(),
+    alter: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
 ) -> Iterator[Chunk]:
     """Cut utterances into chunks; a stream that has come to an utterance's end takes the next one.
 
@@ -131,14 +137,21 @@ def chunks(
         See `read_delayed`.
     position : Position
         Where to start, from a chunk of the same order.
+    alter : callable
+        Changes the features of an utterance, given its index in the order as well; always in the same way.
     """
-    rows = [(i, start, *read_delayed(reader, order[i], delay)) for i, start in position.rows]
+
+    def read(index: int) -> tuple[Tensor, Tensor]:
+        feats, targets = read_delayed(reader, order[index], delay)
+        return alter(feats, index), targets
+
+    rows = [(i, start, *read(i)) for i, start in position.rows]
     following = position.next
     while True:
         unfinished = [(s, row) for s, row in enumerate(rows) if row[1] < len(row[2])]
         carry, rows = [s for s, _ in unfinished], [row for _, row in unfinished]
         while len(rows) < streams and following < len(order):
-            rows.append((following, 0, *read_delayed(reader, order[following], delay)))
+            rows.append((following, 0, *read(following)))
             carry.append(-1)
             following += 1
         if not rows:

@@ -1,8 +1,9 @@
 """What a model and its training are made of: the keys of conf/nnet/*.yaml and conf/training.yaml."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from nnet.augment import Masks
 from nnet.errors import ModelError
 
 
@@ -81,6 +82,8 @@ class TrainConfig:
         least), until a halved rate raises it by less than 0.1 %.
     max_grad_norm : float
         A longer gradient is scaled down to this norm; 0: never.
+    masks : Masks
+        Masks of SpecAugment on the training data.
     checkpoint_seconds : float
         A checkpoint is written this often, and after every epoch.
     log_seconds : float
@@ -96,6 +99,7 @@ class TrainConfig:
     final_lr: float = 0.0001
     schedule: Literal["exponential", "newbob"] = "exponential"
     max_grad_norm: float = 0.0
+    masks: Masks = field(default_factory=Masks)
     checkpoint_seconds: float = 60.0
     log_seconds: float = 10.0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from nnet.augment import Masks, masked
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
 from nnet.chunks import NO_TARGET, Chunk, Epochs, Reader, chunks, read_delayed
 from nnet.config import TrainConfig
@@ -85,7 +86,8 @@ def train(
     saved = time.monotonic()
     with tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None) as bar:
         order, clock = Epochs(list(reader), seed, config.epochs), time.monotonic()
-        todo = chunks(reader, order, config.streams, config.frames, model.config.delay, progress.position)
+        position, delay = progress.position, model.config.delay
+        todo = chunks(reader, order, config.streams, config.frames, delay, position, partial(mask, config.masks, seed))
         for chunk in todo if not progress.finished else ():
             lr = learning_rate(config, progress, planned)
             sums, run.state = train_chunk(model, chunk, run.state, grad, config)
@@ -115,6 +117,11 @@ def train(
             save_checkpoint(directory / CHECKPOINT, run, progress)
     params.copy_(run.best)
     return Result(progress.best_epoch, progress.best_accuracy)
+
+
+def mask(masks: Masks, seed: int, feats: torch.Tensor, index: int) -> torch.Tensor:
+    """Mask the utterance at an index of all epochs' order."""
+    return masked(feats, masks, (seed, index))
 
 
 def train_chunk(

@@ -1,0 +1,66 @@
+"""SpecAugment: bands of frequency and stretches of time set to the mean, so that no single cue is relied on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of SpecAugment (Park et al., Interspeech 2019), drawn anew each time that an utterance is read.
+
+    Parameters
+    ----------
+    bands : int
+        Frequency masks of each utterance.
+    band_width : int
+        Their largest width, in filters.
+    gaps : int
+        Time masks for every hundred frames.
+    gap_width : int
+        Their largest width, in frames.
+    """
+
+    bands: int = 0
+    band_width: int = 6
+    gaps: int = 0
+    gap_width: int = 10
+
+
+def masked(feats: Tensor, masks: Masks, key: tuple[int, ...]) -> Tensor:
+    """Set bands and gaps of an utterance's normalised features to zero, their mean.
+
+    Parameters
+    ----------
+    feats : Tensor, shape (T, D)
+    masks : Masks
+    key : tuple of int
+        Seeds the choice: the same key masks the same places.
+
+    Returns
+    -------
+    Tensor, shape (T, D)
+        `feats` itself when there is nothing to mask.
+
+    Example
+    -------
+    >>> import torch
+    >>> kept = masked(torch.ones(300, 40), Masks(bands=1, band_width=8), key=(1, 2))
+    >>> (kept == 0).all(0).sum() <= 8
+    tensor(True)
+    """
+    if not masks.bands and not masks.gaps:
+        return feats
+    rng = np.random.default_rng(key)
+    feats = feats.clone()
+    T, D = feats.shape
+    for _ in range(masks.bands):
+        width = int(rng.integers(0, min(masks.band_width, D) + 1))
+        start = int(rng.integers(0, D - width + 1))
+        feats[:, start : start + width] = 0
+    for _ in range(masks.gaps * T // 100):
+        width = int(rng.integers(0, min(masks.gap_width, T) + 1))
+        start = int(rng.integers(0, T - width + 1))
+        feats[start : start + width] = 0
+    return feats

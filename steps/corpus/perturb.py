@@ -1,0 +1,91 @@
+"""Speed perturbation (Ko et al., Interspeech 2015): the same speech, slower and faster, as utterances of their own."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from steps.corpus.audio import resample
+from steps.corpus.data_dir import DataDir, read_utterance_audio
+from steps.errors import InputError
+from steps.parallel import Run
+
+
+def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
+    """Play samples `factor` times as fast, at a pitch that rises with the speed (sox's ``speed``).
+
+    Parameters
+    ----------
+    samples : (N,) float32
+    rate : int
+        Hz.
+    factor : float
+
+    Returns
+    -------
+    (N / factor,) float32
+
+    Example
+    -------
+    >>> len(change_speed(np.zeros(8000, np.float32), 8000, 0.8))
+    10000
+    """
+    return samples if factor == 1 else resample(samples, round(rate * factor), rate)
+
+
+def perturbed_id(identifier: str, factor: float) -> str:
+    """Name an utterance or a speaker at another speed, as Kaldi does.
+
+    Example
+    -------
+    >>> perturbed_id("anna-1", 0.9), perturbed_id("anna-1", 1.0)
+    ('sp0.9-anna-1', 'anna-1')
+    """
+    return identifier if factor == 1 else f"sp{factor:g}-{identifier}"
+
+
+def perturb(
+    data: DataDir, factors: Sequence[float], audio: Path, final: Path, allow_commands: bool, run: Run
+) -> DataDir:
+    """Write the audio of a data directory at several speeds and describe it as a data directory.
+
+    Parameters
+    ----------
+    data : DataDir
+    factors : sequence of float
+        Speeds; 1 keeps the utterance and its ids.
+    audio, final : Path
+        The folder to write wav files into, and where it will be in the end.
+    allow_commands : bool
+        Run commands in wav.scp.
+    run : Run
+        From `steps.parallel.jobs`.
+
+    Raises
+    ------
+    InputError
+        For a factor that is not above 0, or given twice.
+    """
+    if len(set(factors)) < len(factors) or not all(factor > 0 for factor in factors):
+        raise InputError(f"the speeds are {list(factors)}; each has to be above 0 and given once")
+    run(partial(_write, data, factors, audio, allow_commands), data.utterances, "changing speeds")
+    wav: dict[str, str] = {}
+    text: dict[str, str] = {}
+    utt2spk: dict[str, str] = {}
+    for factor in factors:
+        for utterance in data.utterances:
+            name = perturbed_id(utterance, factor)
+            wav[name] = str(final / f"{name}.wav")
+            utt2spk[name] = perturbed_id(data.utt2spk[utterance], factor)
+            if data.text:
+                text[name] = data.text[utterance]
+    return DataDir(final.parent, wav, text, utt2spk)
+
+
+def _write(data: DataDir, factors: Sequence[float], audio: Path, allow_commands: bool, utterance: str) -> None:
+    samples, rate = read_utterance_audio(data, utterance, allow_commands)
+    for factor in factors:
+        changed = np.clip(change_speed(samples, rate, factor), -1, 1 - 2**-15)  # resampling overshoots at loud places
+        soundfile.write(audio / f"{perturbed_id(utterance, factor)}.wav", changed, rate, subtype="PCM_16")
