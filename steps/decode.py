@@ -54,7 +54,7 @@ def decode(
     with output_dir(out, key) as folder, jobs(nj) as run:
         [decoded] = decode_all(source, [weights], search, folder, run, f"decoding {data.name} with {model.name}")
         write_decode_dir(folder, decoded, weights, acoustic, data.name, read_graph_json(graph)["lm"])
-    speed = decoded.frames / 100 / max(decoded.seconds, 1e-9)
+    speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")
     if decoded.unfinished:
         print(f"no complete path, the best unfinished one taken: {' '.join(decoded.unfinished)}")

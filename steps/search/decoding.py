@@ -44,14 +44,14 @@ class Decoded:
         Utterances whose path did not reach a final state.
     seconds : float
         Time taken, summed over processes.
-    frames : int
-        Frames decoded, of 10 ms.
+    audio_seconds : float
+        Length of what was decoded.
     """
 
     text: dict[str, str]
     unfinished: list[str]
     seconds: float
-    frames: int
+    audio_seconds: float
 
 
 def check_source(source: Source) -> AcousticModel:
@@ -102,7 +102,8 @@ def decode_all(
         parts = [Decoded(**block[i]) for block in blocks]
         text = {utterance: words for part in parts for utterance, words in part.text.items()}
         unfinished = [utterance for part in parts for utterance in part.unfinished]
-        results.append(Decoded(text, unfinished, sum(p.seconds for p in parts), sum(p.frames for p in parts)))
+        seconds, audio_seconds = (sum(getattr(part, name) for part in parts) for name in ("seconds", "audio_seconds"))
+        results.append(Decoded(text, unfinished, seconds, audio_seconds))
     if not any(words for result in results for words in result.text.values()):
         raise InputError(
             f"{source.data}: not a word was recognised in {len(utterances)} utterances with {source.model}; "
@@ -137,12 +138,13 @@ def _decode_block(
         if kept["utterances"] == utterances and kept["weights"] == wanted:
             return kept["results"]
     features, model, _, words = _load(source)
-    results = {w: Decoded({}, [], 0.0, 0) for w in weights}
+    results: dict[Weights, Decoded] = {}
     for deweight in sorted({w.silence_deweight for w in weights}):
         start = time.perf_counter()
         matrices = model.log_likelihoods([features[u] for u in utterances], silence_deweight=deweight)
         scores = dict(zip(utterances, matrices, strict=True))
         scoring = time.perf_counter() - start
+        audio_seconds = sum(map(len, matrices)) * model.features["frame_shift_ms"] / 1000
         group = [w for w in weights if w.silence_deweight == deweight]
         for w in sorted(group, key=lambda w: w.insertion_penalty):
             start = time.perf_counter()
@@ -153,8 +155,7 @@ def _decode_block(
                 text[utterance] = " ".join(words[word] for word in found)
                 if not ok:
                     unfinished.append(utterance)
-            seconds = scoring + time.perf_counter() - start
-            results[w] = Decoded(text, unfinished, seconds, sum(len(matrix) for matrix in scores.values()))
+            results[w] = Decoded(text, unfinished, scoring + time.perf_counter() - start, audio_seconds)
     listed = [vars(results[w]) for w in weights]
     with writing(done) as part:
         part.write_text(json.dumps({"utterances": utterances, "weights": wanted, "results": listed}), encoding="utf-8")

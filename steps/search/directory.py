@@ -23,7 +23,7 @@ def write_decode_dir(
         "seed": model.seed,
         "utts": len(decoded.text),
         "seconds": round(decoded.seconds, 3),
-        "audio_seconds": decoded.frames / 100,
+        "audio_seconds": round(decoded.audio_seconds, 3),
         "unfinished": decoded.unfinished,
     }
     (folder / "decode.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
