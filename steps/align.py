@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from steps.cli import command
+from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import load_features, utterance_text
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model
 from steps.hmm.alignments import copy_model_files, write_alignments
-from steps.hmm.blocks import cut
 from steps.hmm.mono import check_failed, say_failed
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
 from steps.hmm.tree import Tree, read_tree

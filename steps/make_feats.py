@@ -13,6 +13,7 @@ import torch
 from steps.cli import command
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import DataDir, data_dirs, read_data_dir, read_utterance_audio, subset
+from steps.corpus.split import cut
 from steps.corpus.tables import write_table
 from steps.errors import InputError
 from steps.feats.ark import append_file, append_matrix
@@ -22,8 +23,6 @@ from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions, check
 from steps.feats.reader import say_resampled, say_short
 from steps.output import output_dir
 from steps.parallel import Run, jobs
-
-BLOCK = 32  # utterances that a process takes at a time; fixed, so that sums do not depend on the number of processes
 
 
 def make_feats(
@@ -82,7 +81,7 @@ def make_set(data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Run
     with output_dir(out) as part:
         for options in kinds:
             (part / options.type).mkdir()
-        blocks = [subset(data, data.utterances[i : i + BLOCK]) for i in range(0, len(data.utterances), BLOCK)]
+        blocks = [subset(data, block) for block in cut(data.utterances)]
         done = run(partial(_block, part, kinds, allow_commands), list(enumerate(blocks)), f"features of {out.name}")
         seconds = {utterance: value for block in done for utterance, value in block.seconds.items()}
         say_short(data.path, [utterance for block in done for utterance in block.short], len(seconds))

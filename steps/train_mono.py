@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from steps.cli import command
+from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import load_features, training_options, utterance_text
 from steps.hmm.acoustic_model import tree_hash
-from steps.hmm.blocks import cut, make_block, write_block
+from steps.hmm.blocks import make_block, write_block
 from steps.hmm.mono import MonoOptions, train
 from steps.hmm.topology import read_topo
 from steps.hmm.training_graph import read_pronouncer

@@ -1,17 +1,15 @@
-"""Splits that stay as they are: of a corpus into sets, of a list into jobs."""
+"""Splits that stay as they are: of a corpus into sets, of a list into blocks."""
 
 import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
-from typing import TypeVar
+from itertools import accumulate
 
 from steps.errors import InputError
 
-T = TypeVar("T")
-
 SHARES = {"train": 80.0, "dev": 10.0, "test": 10.0}
+BLOCK_SIZE = 32  # utterances that a process takes at a time
 
 
 def normalise_transcript(text: str) -> str:
@@ -76,18 +74,12 @@ def _position(transcript: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48 * 100
 
 
-def split_jobs(items: Sequence[T], n: int) -> list[list[T]]:
-    """Cut a sequence into at most `n` blocks that are not empty, in order, whose lengths differ by at most one.
+def cut(utterances: Sequence[str], size: int = BLOCK_SIZE) -> list[list[str]]:
+    """Cut a list into blocks of a fixed size, so that what is summed over them does not depend on the processes.
 
     Example
     -------
-    >>> split_jobs("abcde", 2)
-    [['a', 'b', 'c'], ['d', 'e']]
-    >>> split_jobs("ab", 3)
-    [['a'], ['b']]
+    >>> cut(["a", "b", "c"], size=2)
+    [['a', 'b'], ['c']]
     """
-    if n < 1:
-        raise InputError(f"cannot split into {n} jobs; it has to be 1 or more")
-    n = min(n, len(items))
-    bounds = [-(-len(items) * i // n) for i in range(n + 1)] if n else []
-    return [list(items[start:end]) for start, end in pairwise(bounds)]
+    return [list(utterances[i : i + size]) for i in range(0, len(utterances), size)]

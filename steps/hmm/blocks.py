@@ -16,7 +16,6 @@ from steps.hmm.tree import Tree
 from steps.lang.fst_arrays import FstArrays
 from steps.output import writing
 
-BLOCK_SIZE = 32  # utterances
 ARCS = ("src", "dst", "ilabel", "olabel", "weight")
 
 
@@ -27,17 +26,6 @@ class Block:
     utterances: list[str]
     features: list[np.ndarray]
     graphs: list[FstArrays]
-
-
-def cut(utterances: Sequence[str], size: int = BLOCK_SIZE) -> list[list[str]]:
-    """Cut a list into blocks.
-
-    Example
-    -------
-    >>> cut(["a", "b", "c"], size=2)
-    [['a', 'b'], ['c']]
-    """
-    return [list(utterances[i : i + size]) for i in range(0, len(utterances), size)]
 
 
 def make_block(

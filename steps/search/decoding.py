@@ -11,10 +11,10 @@ from typing import Any
 import kaldifst
 import numpy as np
 
+from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import load_features
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, tree_hash
-from steps.hmm.blocks import cut
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
 from steps.output import writing

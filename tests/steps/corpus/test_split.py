@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.corpus.split import normalise_transcript, split_jobs, stable_split
+from steps.corpus.split import cut, normalise_transcript, stable_split
 from steps.errors import InputError
 
 TRANSCRIPTS = st.dictionaries(st.text(min_size=1), st.text("ab ,AB'é"), max_size=30)
@@ -47,14 +47,9 @@ def test_shares_that_do_not_add_up(shares):
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers()), st.integers(1, 40))
-def test_blocks_of_jobs(items, n):
-    blocks = split_jobs(items, n)
+@given(st.lists(st.text()), st.integers(1, 40))
+def test_blocks(items, size):
+    blocks = cut(items, size)
     assert [item for block in blocks for item in block] == items
-    assert len(blocks) == min(n, len(items))
-    assert not blocks or 1 <= max(map(len, blocks)) <= min(map(len, blocks)) + 1
-
-
-def test_no_jobs():
-    with pytest.raises(InputError, match="cannot split into 0 jobs"):
-        split_jobs([1], 0)
+    assert all(len(block) == size for block in blocks[:-1])
+    assert not blocks or 1 <= len(blocks[-1]) <= size
