@@ -19,6 +19,7 @@ from nnet.files import write_bytes
 from nnet.lstm import State
 from nnet.model import AcousticModel, Output, carry_state
 from nnet.optimizer import Update, adam, flatten, sgd
+from nnet.threads import set_threads
 
 CHECKPOINT, LOG = "checkpoint.safetensors", "train.jsonl"
 
@@ -67,7 +68,7 @@ def train(
     """
     config.check()
     directory = Path(directory)
-    torch.set_num_threads(threads)
+    set_threads(threads)
     torch.manual_seed(seed)
     frames_per_epoch = check_data(model, reader, "training")
     check_data(model, dev_reader, "dev")

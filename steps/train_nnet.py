@@ -42,8 +42,8 @@ def train_nnet(
     """Train a recurrent network on filterbanks and the pdfs of an alignment.
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, config.yaml, cmd and
-    environment.json. The best epoch by dev frame accuracy is kept. A killed run goes on from its last checkpoint and,
-    with one thread, ends with the same weights.
+    environment.json. The best epoch by dev frame accuracy is kept. A killed run goes on from its last checkpoint and
+    ends with the same weights.
 
     Parameters
     ----------
