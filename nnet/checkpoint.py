@@ -71,14 +71,15 @@ class Run:
 
     Attributes
     ----------
-    params, best : Tensor, shape (N,)
-        The flat parameters now and after the best epoch.
+    params, average, best : Tensor, shape (N,)
+        The flat parameters now, their running average, and that average after the best epoch.
     optimizer : dict of Tensor
     state : list of (c, r)
         Of the recurrent layers after the last chunk; empty at the start.
     """
 
     params: Tensor
+    average: Tensor
     best: Tensor
     optimizer: OptimizerState
     state: list[State]
@@ -86,7 +87,7 @@ class Run:
 
 def save_checkpoint(path: Path, run: Run, progress: Progress) -> None:
     """Write parameters, optimizer, carried state, random state and progress into one safetensors file."""
-    tensors = {"params": run.params, "best": run.best, "random": torch.get_rng_state()}
+    tensors = {"params": run.params, "average": run.average, "best": run.best, "random": torch.get_rng_state()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in run.optimizer.items()}
     for i, (c, r) in enumerate(run.state):
         tensors |= {f"state.{i}.c": c, f"state.{i}.r": r}
@@ -107,8 +108,8 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
         position = Position(known["position"]["next"], tuple(map(tuple, known["position"]["rows"])))
         sums = {name: Sums(**known[name]) for name in ("since_epoch", "since_log")}
         progress = Progress(**known | {"position": position} | sums)
-        run.params.copy_(tensors["params"])
-        run.best.copy_(tensors["best"])
+        for name in ("params", "average", "best"):
+            getattr(run, name).copy_(tensors[name])
         torch.set_rng_state(tensors["random"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(

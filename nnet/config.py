@@ -82,6 +82,9 @@ class TrainConfig:
         least), until a halved rate raises it by less than 0.1 %.
     max_grad_norm : float
         A longer gradient is scaled down to this norm; 0: never.
+    averaging : float
+        What is evaluated and kept is a running average of the weights (Polyak and Juditsky, 1992), of which an update
+        replaces the share 1 - averaging; 0: the weights themselves.
     masks : Masks
         Masks of SpecAugment on the training data.
     checkpoint_seconds : float
@@ -99,6 +102,7 @@ class TrainConfig:
     final_lr: float = 0.0001
     schedule: Literal["exponential", "newbob"] = "exponential"
     max_grad_norm: float = 0.0
+    averaging: float = 0.0
     masks: Masks = field(default_factory=Masks)
     checkpoint_seconds: float = 60.0
     log_seconds: float = 10.0
@@ -108,16 +112,17 @@ class TrainConfig:
         _check(
             self,
             at_least={
-                "streams": 1, "frames": 1, "epochs": 1, "momentum": 0, "max_grad_norm": 0, "checkpoint_seconds": 0,
-                "log_seconds": 0,
+                "streams": 1, "frames": 1, "epochs": 1, "momentum": 0, "max_grad_norm": 0, "averaging": 0,
+                "checkpoint_seconds": 0, "log_seconds": 0,
             },
             above={"initial_lr": 0, "final_lr": 0},
         )  # fmt: skip
         for name, known in (("optimizer", ("adam", "sgd")), ("schedule", ("exponential", "newbob"))):
             if getattr(self, name) not in known:
                 raise ModelError(f"{name} is '{getattr(self, name)}'; it has to be one of {', '.join(known)}")
-        if self.momentum >= 1:
-            raise ModelError(f"momentum is {self.momentum}; it has to be below 1")
+        for name in ("momentum", "averaging"):
+            if getattr(self, name) >= 1:
+                raise ModelError(f"{name} is {getattr(self, name)}; it has to be below 1")
         if self.final_lr > self.initial_lr:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
 

@@ -74,7 +74,7 @@ def train(
     check_data(model, dev_reader, "dev")
 
     params, grad = flatten(model)
-    run = Run(params, params.clone(), optimizer={}, state=[])
+    run = Run(params, average=params.clone(), best=params.clone(), optimizer={}, state=[])
     progress = Progress()
     if (directory / CHECKPOINT).exists():
         progress = load_checkpoint(directory / CHECKPOINT, run)
@@ -93,6 +93,7 @@ def train(
             lr = learning_rate(config, progress, planned)
             sums, run.state = train_chunk(model, chunk, run.state, grad, config)
             update(params, grad, run.optimizer, lr)
+            run.average.lerp_(params, 1 - config.averaging)
             progress.position = chunk.position
             progress.frames += sums.frames
             clock, sums.seconds = time.monotonic(), time.monotonic() - clock
@@ -206,8 +207,11 @@ def end_epoch(
     log: Path,
     planned: int,
 ) -> None:
-    """Measure dev, keep the best weights, write the epoch's line, and let newbob have its say."""
+    """Measure dev with the averaged weights, keep the best, write the epoch's line, and let newbob have its say."""
+    params = run.params.clone()
+    run.params.copy_(run.average)
     dev_loss, accuracy = evaluate(model, dev_reader, config.streams)
+    run.params.copy_(params)
     lr = learning_rate(config, progress, planned)
     means = averages(progress.since_epoch)
     write_log(log, progress, progress.since_epoch, lr, {"dev_loss": dev_loss, "dev_accuracy": accuracy})
@@ -215,7 +219,7 @@ def end_epoch(
     best = accuracy > progress.best_accuracy
     if best:
         progress.best_epoch, progress.best_accuracy = progress.epoch, accuracy
-        run.best.copy_(run.params)
+        run.best.copy_(run.average)
     tqdm.write(
         f"Epoch {progress.epoch}: loss {means['loss']:.3f}, frame accuracy {means['accuracy']:.2%}; "
         f"dev loss {dev_loss:.3f}, frame accuracy {accuracy:.2%}{' (best)' if best else ''}"

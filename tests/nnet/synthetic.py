@@ -34,7 +34,8 @@ def run(directory, slow=False, **changes):
     model = AcousticModel(ModelConfig(layers=2, cells=8, projection=6, dropout=0.2), input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     data = bits(40, shift=-2)
-    config = TrainConfig(**{"streams": 4, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001} | changes)
+    usual = {"streams": 4, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001, "averaging": 0.5}
+    config = TrainConfig(**usual | changes)
     result = train(model, Slow(data) if slow else data, bits(5, shift=-2, seed=1), config, directory, seed=1, threads=1)
     return model, result
 

@@ -154,6 +154,25 @@ def test_best_epoch_is_kept(tmp_path):
     assert evaluate(model, dev, streams=4)[1] == max(accuracies)
 
 
+def test_the_average_of_the_weights_is_kept(tmp_path, monkeypatch):
+    model = small_model()
+    average, seen = weights(model).double(), []
+
+    def recorded(params, grad, state, lr):
+        nonlocal average
+        adam(params, grad, state, lr)
+        average = 0.9 * average + 0.1 * weights(model).double()
+        seen.append(weights(model))
+
+    monkeypatch.setattr("nnet.train.adam", recorded)
+    config = TrainConfig(streams=4, epochs=1, averaging=0.9)
+    result = train(model, synthetic.bits(40, 0), synthetic.bits(5, 0, 1), config, tmp_path, threads=1)
+    assert len(seen) > 10
+    torch.testing.assert_close(weights(model), average.float())
+    assert not torch.allclose(weights(model), seen[-1], atol=1e-4)
+    assert evaluate(model, synthetic.bits(5, 0, 1), streams=4)[1] == result.best_accuracy  # dev is measured with it
+
+
 def test_newbob_halves_and_stops(tmp_path):
     config = TrainConfig(streams=4, epochs=50, schedule="newbob", initial_lr=0.01, final_lr=0.001)
     train(small_model(delay=0), synthetic.bits(20, 0), synthetic.bits(5, 0, 1), config, tmp_path, threads=1)
@@ -252,6 +271,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
         ({"initial_lr": 0.0}, "initial_lr is 0.0; it has to be above 0"),
         ({"final_lr": 1.0}, "final_lr is 1.0, above initial_lr, 0.002"),
         ({"momentum": 1.0}, "momentum is 1.0; it has to be below 1"),
+        ({"averaging": 1.0}, "averaging is 1.0; it has to be below 1"),
         ({"optimizer": "adamw"}, "optimizer is 'adamw'; it has to be one of adam, sgd"),
     ],
 )
