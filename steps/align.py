@@ -30,6 +30,7 @@ def align_data(
     align: AlignOptions = AlignOptions(),
     max_failed: float = 0.1,
     oov_to_unk: bool = False,
+    allow_commands: bool = False,
     nj: int = 1,
 ) -> None:
     """Align the transcripts of a data directory with its audio (Kaldi's align_si.sh).
@@ -53,16 +54,19 @@ def align_data(
         Stop when a larger share of the utterances cannot be aligned.
     oov_to_unk : bool
         Take words without a pronunciation as the unknown word instead of refusing them.
+    allow_commands : bool
+        Run commands in wav.scp.
     nj : int
         Number of processes.
     """
-    features, texts = load_features(data, load_acoustic_model(model).features), utterance_text(data)
+    features = load_features(data, load_acoustic_model(model).features, allow_commands)
+    texts = utterance_text(data)
     utterances = [utterance for utterance in features if utterance in texts]
     if not utterances:
         raise InputError(f"{data}: no utterance has both audio and text")
     _load.cache_clear()  # the files may have changed since an earlier call in this process
     with output_dir(ali) as folder, jobs(nj) as run:
-        step = partial(_align_block, (data, lang, model, oov_to_unk), align)
+        step = partial(_align_block, (data, lang, model, oov_to_unk, allow_commands), align)
         results: dict[str, np.ndarray | str] = {}
         for part in run(step, cut(utterances), f"aligning {data.name}"):
             results.update(part)
@@ -78,10 +82,10 @@ def align_data(
 
 @lru_cache(maxsize=1)
 def _load(
-    data: Path, lang: Path, model: Path, oov_to_unk: bool
+    data: Path, lang: Path, model: Path, oov_to_unk: bool, allow_commands: bool
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree]:
     acoustic = load_acoustic_model(model)
-    features = load_features(data, acoustic.features)
+    features = load_features(data, acoustic.features, allow_commands)
     return features, utterance_text(data), read_pronouncer(lang, oov_to_unk), acoustic, read_tree(model / "tree.json")
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from steps.cli import command
+from steps.files import read_json
 from steps.hmm.acoustic_model import tree_hash
 from steps.hmm.graph import hclg
 from steps.hmm.transitions import read_transition_model
@@ -39,7 +40,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
         result.write(str(folder / "HCLG.fst"))
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)
-        about = json.loads((grammar / "lm.json").read_text())
+        about = read_json(grammar / "lm.json")
         about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids}
         (folder / "graph.json").write_text(json.dumps(about, indent=1))
     arcs = sum(result.num_arcs(state) for state in range(result.num_states))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SHARED = {"steps", "steps.cli", "steps.errors", "steps.output", "steps.parallel"}
+SHARED = {"steps", "steps.cli", "steps.errors", "steps.files", "steps.output", "steps.parallel"}
 
 
 @pytest.mark.parametrize("order", ["kaldifst, kaldi_decoder", "kaldi_decoder, kaldifst"])

@@ -1,6 +1,5 @@
 """Features as models read them: normalised, with deltas, from files or straight from audio."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats
 from steps.feats.compute import check_finite, compute_features, utterance_samples
 from steps.feats.deltas import add_deltas
 from steps.feats.options import APPLIED_ON_READING, FeatureOptions, from_json, raw_dim, to_json
+from steps.files import read_json
 
 KINDS = ("fbank", "mfcc")
 
@@ -157,12 +157,7 @@ def training_options(data_dir: str | Path, kind: str) -> dict[str, Any]:
 
 def read_options(folder: Path) -> FeatureOptions:
     """Read feats.json, which says how a folder's features were made."""
-    path = folder / "feats.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); make the features again") from error
-    return from_json(values, str(path))
+    return from_json(read_json(folder / "feats.json"), str(folder / "feats.json"))
 
 
 def utterance_text(data_dir: str | Path) -> dict[str, str]:

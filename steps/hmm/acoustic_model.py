@@ -1,7 +1,6 @@
 """One way to load and to ask any acoustic model: a GMM system or a network."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ import torch
 
 from nnet.model import load_model, log_posteriors
 from steps.errors import InputError
+from steps.files import read_json
 from steps.hmm.gmm import DiagGmms, log_likelihoods, read_gmms
 from steps.hmm.transitions import TransitionModel, read_transition_model
 
@@ -59,7 +59,7 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
     description = folder / "model.json"
     if not description.is_file():
         raise InputError(f"{folder}: not a model directory, it has no model.json; train one first")
-    about = json.loads(description.read_text(encoding="utf-8"))
+    about = read_json(description)
     transitions = read_transition_model(folder)
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")

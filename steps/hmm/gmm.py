@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from steps.files import read_arrays
 from steps.output import writing
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -250,5 +251,4 @@ def write_gmms(path: str | Path, gmms: DiagGmms) -> None:
 
 def read_gmms(path: str | Path) -> DiagGmms:
     """Read ``gmm.npz``."""
-    with np.load(path) as arrays:
-        return DiagGmms(arrays["weights"], arrays["means"], arrays["variances"])
+    return DiagGmms(*read_arrays(Path(path), "weights", "means", "variances"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.errors import InputError
+from steps.files import read_arrays
 from steps.hmm.topology import Topology, read_topo
 from steps.hmm.tree import Tree, read_tree
 from steps.output import writing
@@ -149,8 +150,7 @@ def read_transition_model(folder: str | Path) -> TransitionModel:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: neither a model nor an alignment directory, it has no {name}")
     model = initial_transition_model(folder)
-    with np.load(folder / "transitions.npz") as arrays:
-        log_prob = arrays["log_prob"]
+    (log_prob,) = read_arrays(folder / "transitions.npz", "log_prob")
     if log_prob.shape != model.log_prob.shape:
         raise InputError(
             f"{folder}: transitions.npz has {len(log_prob) - 1} transition-ids, but topo and tree.json have "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steps.files import read_json
 from steps.hmm.topology import Topology
 from steps.output import writing
 
@@ -64,6 +65,6 @@ def write_tree(path: str | Path, tree: Tree) -> None:
 
 def read_tree(path: str | Path) -> Tree:
     """Read ``tree.json``."""
-    content = json.loads(Path(path).read_text())
+    content = read_json(Path(path))
     pdfs = {int(phone): classes for phone, classes in content["pdfs"].items()}
     return Tree(content["context_width"], content["central_position"], pdfs)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tabulate import tabulate
 
 from steps.errors import InputError
+from steps.files import read_json
 from steps.output import writing
 from steps.scoring.wer import Score
 
@@ -129,14 +130,6 @@ def read_results(path: Path) -> list[Row]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) and {*DECODED, "wer"} <= row.keys() for row in rows):
         raise InputError(f"{path}: not a list of results; remove it and score again")
     return rows
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file, naming it when it is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not JSON ({error}); remove it and make it again") from error
 
 
 def write_json(path: Path, value: Any) -> None:

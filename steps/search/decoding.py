@@ -14,6 +14,7 @@ import numpy as np
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import load_features
+from steps.files import read_json
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, tree_hash
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
@@ -77,7 +78,7 @@ def read_graph_json(graph: Path) -> dict[str, Any]:
     """Read what a graph directory says of itself."""
     if not (graph / "graph.json").is_file():
         raise InputError(f"{graph}: not a graph directory, it has no graph.json; make one with steps.make_graph")
-    return json.loads((graph / "graph.json").read_text(encoding="utf-8"))
+    return read_json(graph / "graph.json")
 
 
 def decode_all(
@@ -134,7 +135,7 @@ def _decode_block(
     done = folder / f"block.{index}.json"
     wanted = [vars(w) for w in weights]
     if done.exists():
-        kept = json.loads(done.read_text(encoding="utf-8"))
+        kept = read_json(done)
         if kept["utterances"] == utterances and kept["weights"] == wanted:
             return kept["results"]
     features, model, _, words = _load(source)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from steps.corpus.tables import write_table
 from steps.errors import InputError
+from steps.files import read_json
 from steps.hmm.acoustic_model import AcousticModel
 from steps.search.beam import Weights
 from steps.search.decoding import Decoded
@@ -41,5 +42,5 @@ def read_weights(tuned: Path) -> Weights:
     """
     if not (tuned / "tune.json").is_file():
         raise InputError(f"{tuned}: it has no tune.json; choose weights with steps.tune first")
-    best = json.loads((tuned / "tune.json").read_text(encoding="utf-8"))["best"]
+    best = read_json(tuned / "tune.json")["best"]
     return Weights(**{name: best[name] for name in Weights.__dataclass_fields__})

@@ -1,0 +1,43 @@
+"""Reading the JSON and npz files that the commands write; a missing or damaged one is named."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steps.errors import InputError
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    InputError
+        When it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing; make {path.parent} again") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); remove it and make it again") from error
+
+
+def read_arrays(path: Path, *names: str) -> list[np.ndarray]:
+    """Read arrays of an npz file; nothing in it is ever unpickled.
+
+    Raises
+    ------
+    InputError
+        When it is missing or damaged, or an array is not in it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing; make {path.parent} again") from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it and make it again") from error
