@@ -11,18 +11,28 @@ For frame t, with input x_t and the state (c_{t-1}, r_{t-1})::
     r_t = W_rm m_t                      (without a projection r_t = m_t)
 
 The gates stand in the order i, f, g, o, as in `torch.nn.LSTM`. What does not depend on the frame before is computed for
-all frames of a chunk at once: the products with x, every weight's gradient, and the local derivatives of the gates. The
-loops over time hold only the two recurrent products and the elementwise steps between them, and allocate nothing.
+all frames of a chunk at once: the products with x and every weight's gradient. The loops over time hold only the two
+recurrent products and, between them, the elementwise part of a frame (`nnet.cell`).
 """
 
-import math
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnet import cell, cell_compiled
+
 State = tuple[Tensor, Tensor]
 """Cells (S, C) and recurrent outputs (S, R) that one chunk hands to the next."""
+
+
+def _cell(*tensors: Tensor) -> tuple[ModuleType, list[Tensor] | list[np.ndarray]]:
+    """The elementwise part of a frame for such tensors, and these as it takes them."""
+    if all(x.dtype == torch.float32 and x.device.type == "cpu" for x in tensors):
+        return cell_compiled, [x.detach().numpy() for x in tensors]
+    return cell, list(tensors)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -37,7 +47,7 @@ class _Recurrence(torch.autograd.Function):
         W_x: Tensor,
         W_r: Tensor,
         b: Tensor,
-        w_c: Tensor | None,
+        w_c: Tensor,
         W_m: Tensor | None,
         clip: float,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -47,89 +57,49 @@ class _Recurrence(torch.autograd.Function):
         c[0], r[0] = c_0, r_0
         h = x.new_empty(T, S, C)  # tanh(c_t)
         m = r[1:] if W_m is None else x.new_empty(T, S, C)
-        # the matrix library is fastest when both factors lie row by row
-        W_r_t = W_r.t().contiguous()
-        W_m_t = None if W_m is None else W_m.t().contiguous()
-
-        all_gates, ifs = gates.view(T, S, 4 * C).unbind(0), gates[:, :, :2].unbind(0)
-        i, f, g, o = (gates[:, :, k].unbind(0) for k in range(4))
-        c_t, r_t, h_t, m_t, c_row = c.unbind(0), r.unbind(0), h.unbind(0), m.unbind(0), c.unsqueeze(2).unbind(0)
-        w_ifc, w_oc = (None, None) if w_c is None else (w_c[:2], w_c[2])
+        step, arrays = _cell(gates, c, h, m, w_c)
+        sums, r_t, m_t, W_r_t = gates.view(T, S, 4 * C).unbind(0), r.unbind(0), m.unbind(0), W_r.t()
+        W_m_t = None if W_m is None else W_m.t()
+        clipped = 0
         for t in range(T):
-            all_gates[t].addmm_(r_t[t], W_r_t)  # + W_r r_{t-1}
-            if w_ifc is not None:
-                ifs[t].addcmul_(c_row[t], w_ifc)  # + w_ic ∘ c_{t-1}, + w_fc ∘ c_{t-1}
-            ifs[t].sigmoid_()  # i_t, f_t
-            g[t].tanh_()  # g_t
-            torch.mul(f[t], c_t[t], out=c_t[t + 1])
-            c_t[t + 1].addcmul_(i[t], g[t]).clamp_(-clip, clip)  # c_t
-            if w_oc is not None:
-                o[t].addcmul_(c_t[t + 1], w_oc)  # + w_oc ∘ c_t
-            o[t].sigmoid_()  # o_t
-            torch.tanh(c_t[t + 1], out=h_t[t])
-            torch.mul(o[t], h_t[t], out=m_t[t])  # m_t
+            sums[t].addmm_(r_t[t], W_r_t)  # + W_r r_{t-1}
+            clipped += step.forward(t, *arrays, clip)
             if W_m_t is not None:
-                torch.mm(m_t[t], W_m_t, out=r_t[t + 1])  # r_t
-
-        lowest, highest = c[1:].aminmax()
-        ctx.clip = clip if max(-lowest.item(), highest.item()) >= clip else math.inf  # inf: this chunk clipped nothing
-        clipped = (c[1:].abs() >= ctx.clip).to(x.dtype).mean() if ctx.clip < math.inf else x.new_zeros(())
-        ctx.save_for_backward(x, W_x, W_r, w_c, W_m, gates, c, h, None if W_m is None else m, r)
-        ctx.mark_non_differentiable(clipped)
-        return r[1:].clone() if W_m is None else r[1:], c[T].clone(), r[T].clone(), clipped
+                torch.mm(m_t[t], W_m_t, out=r_t[t + 1])  # r_t = W_rm m_t
+        ctx.clip = clip
+        ctx.save_for_backward(x, W_x, W_r, w_c, W_m, gates, c, h, m, r)
+        share = torch.as_tensor(clipped / (T * S * C), dtype=x.dtype, device=x.device)
+        ctx.mark_non_differentiable(share)
+        return r[1:], c[T].clone(), r[T].clone(), share
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dr_out: Tensor, dc_T: Tensor, dr_T: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         x, W_x, W_r, w_c, W_m, gates, c, h, m, r = ctx.saved_tensors
         (T, S, C), R = h.shape, r.shape[2]
-        i, f, g, o = gates.unbind(2)
-
-        # The loop below is linear in dm_t and dc_t; these are its coefficients, for all frames at once. `by_dm` leads
-        # from dm_t to dc_t, `to_ifg` from dc_t to the gates, `to_before` from dc_t to dc_{t-1}.
-        to_o = torch.ops.aten.sigmoid_backward(h, o)  # h o (1 - o)
-        by_dm = torch.ops.aten.tanh_backward(o, h)  # o (1 - h²)
-        to_ifg = torch.empty_like(gates[:, :, :3])
-        torch.ops.aten.sigmoid_backward.grad_input(g, i, grad_input=to_ifg[:, :, 0])  # g i (1 - i)
-        torch.ops.aten.sigmoid_backward.grad_input(c[:-1], f, grad_input=to_ifg[:, :, 1])  # c_{t-1} f (1 - f)
-        torch.ops.aten.tanh_backward.grad_input(i, g, grad_input=to_ifg[:, :, 2])  # i (1 - g²)
-        to_before = f
-        if w_c is not None:
-            by_dm.addcmul_(to_o, w_c[2])  # c_t also reaches o_t
-            to_before = torch.addcmul(f, to_ifg[:, :, 0], w_c[0]).addcmul_(to_ifg[:, :, 1], w_c[1])  # and i, f of t+1
-        if ctx.clip < math.inf:
-            passes = c[1:].abs() < ctx.clip
-            to_ifg *= passes.unsqueeze(2)
-            to_before = to_before * passes
-
         dr = torch.empty_like(r)  # dr[t + 1] belongs to frame t
         dr[0] = 0
         dr[1:] = dr_out
         dr[T] += dr_T
         dc = dc_T.clone()
         dm = torch.empty_like(dc)
-        dgates = torch.empty_like(gates)
-        dc_row = dc.unsqueeze(1)
-        dall, difg, do = dgates.view(T, S, 4 * C).unbind(0), dgates[:, :, :3].unbind(0), dgates[:, :, 3].unbind(0)
-        steps = list(zip(dr, dr[1:], to_o, by_dm, to_ifg, to_before, dall, difg, do, strict=False))
-        for dr_before, dr_t, to_o_t, by_dm_t, to_ifg_t, to_before_t, dall_t, difg_t, do_t in reversed(steps):
-            dm_t = dr_t if W_m is None else torch.mm(dr_t, W_m, out=dm)  # dm = W_rmᵀ dr
-            torch.mul(dm_t, to_o_t, out=do_t)
-            dc.addcmul_(dm_t, by_dm_t)
-            torch.mul(dc_row, to_ifg_t, out=difg_t)
-            dc.mul_(to_before_t)
-            dr_before.addmm_(dall_t, W_r)  # dr_{t-1} += W_rᵀ dgates_t
+        dgates, dw_c = torch.empty_like(gates), torch.zeros_like(w_c)
+        step, (dm_array, *arrays) = _cell(dm, dc, gates, c, h, w_c, dgates, dw_c)
+        dsums, dr_t = dgates.view(T, S, 4 * C).unbind(0), dr.unbind(0)
+        for t in reversed(range(T)):
+            if W_m is None:
+                dm.copy_(dr_t[t + 1])
+            else:
+                torch.mm(dr_t[t + 1], W_m, out=dm)  # dm_t = W_rmᵀ dr_t
+            step.backward(t, dm_array, *arrays, ctx.clip)
+            dr_t[t].addmm_(dsums[t], W_r)  # dr_{t-1} += W_rᵀ dsums_t
 
+        # what no frame waits for, for all frames at once
         rows = dgates.view(T * S, 4 * C)
         dx = (rows @ W_x).view(x.shape) if ctx.needs_input_grad[0] else None
         dW_x = rows.t() @ x.reshape(T * S, -1)
         dW_r = rows.t() @ r[:-1].reshape(T * S, R)
         dW_m = None if W_m is None else dr[1:].reshape(T * S, R).t() @ m.view(T * S, C)
-        dw_c = None
-        if w_c is not None:
-            dw_if = torch.mul(dgates[:, :, :2], c[:-1].unsqueeze(2), out=to_ifg[:, :, :2]).sum((0, 1))
-            dw_o = torch.mul(dgates[:, :, 3], c[1:], out=to_o).sum((0, 1))
-            dw_c = torch.cat([dw_if, dw_o.unsqueeze(0)])
         return dx, dc, dr[0], dW_x, dW_r, rows.sum(0), dw_c, dW_m, None
 
 
@@ -173,7 +143,9 @@ def lstm(
     clipped : Tensor, scalar
         The share of cells at the limit.
     """
-    r, c_T, r_T, clipped = _Recurrence.apply(x, *state, W_x, W_r, b, w_c, W_m, clip)
+    r, c_T, r_T, clipped = _Recurrence.apply(
+        x, *state, W_x, W_r, b, b.new_zeros(3, len(b) // 4) if w_c is None else w_c, W_m, clip
+    )
     return r, (c_T, r_T), clipped
 
 
