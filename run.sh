@@ -103,7 +103,7 @@ stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS..
     stage align steps.align --config "$conf/align.yaml" --nj "$nj" "${unknown_words[@]}" \
       "$feats/$set" "$lang" "$exp/mono" "$exp/mono_ali/$set"
   done
-  stage nnet steps.train_nnet --model "$nnet" --training "$conf/training.yaml" --threads "$nj" --seed "$seed" \
+  stage nnet steps.train_nnet --config "$conf/training.yaml" --config "$nnet" --threads "$nj" --seed "$seed" \
     "$feats/train_sp" "$feats/dev" "$lang" "$exp/mono_ali/train_sp" "$exp/mono_ali/dev" "$exp/$name"
   stage graph steps.make_graph "$lang" "$grammar" "$exp/mono" "$graph"
   for model in mono "$name"; do

@@ -44,8 +44,12 @@ class Progress:
     halving : bool
         Whether it has begun to.
     finished : bool
-    best_epoch, best_accuracy, last_accuracy
-        By dev frame accuracy; the first epoch is 1.
+    seconds : float
+        Spent training so far.
+    kept : list of (int, float)
+        The epochs whose weights are averaged in the end, with their dev frame accuracy; the first epoch is 1.
+    last_accuracy : float
+        On dev.
     since_epoch, since_log : Sums
     log_size : int
         Bytes of train.jsonl that belong to this state.
@@ -57,8 +61,8 @@ class Progress:
     halvings: int = 0
     halving: bool = False
     finished: bool = False
-    best_epoch: int = 0
-    best_accuracy: float = -1.0
+    seconds: float = 0.0
+    kept: list[tuple[int, float]] = field(default_factory=list)
     last_accuracy: float = -1.0
     since_epoch: Sums = field(default_factory=Sums)
     since_log: Sums = field(default_factory=Sums)
@@ -71,23 +75,25 @@ class Run:
 
     Attributes
     ----------
-    params, average, best : Tensor, shape (N,)
-        The flat parameters now, their running average, and that average after the best epoch.
+    params : Tensor, shape (N,)
+        The flat parameters now.
+    kept : list of Tensor, shape (N,)
+        Those after the epochs of `Progress.kept`.
     optimizer : dict of Tensor
     state : list of (c, r)
         Of the recurrent layers after the last chunk; empty at the start.
     """
 
     params: Tensor
-    average: Tensor
-    best: Tensor
-    optimizer: OptimizerState
-    state: list[State]
+    kept: list[Tensor] = field(default_factory=list)
+    optimizer: OptimizerState = field(default_factory=dict)
+    state: list[State] = field(default_factory=list)
 
 
 def save_checkpoint(path: Path, run: Run, progress: Progress) -> None:
     """Write parameters, optimizer, carried state, random state and progress into one safetensors file."""
-    tensors = {"params": run.params, "average": run.average, "best": run.best, "random": torch.get_rng_state()}
+    tensors = {"params": run.params, "random": torch.get_rng_state()}
+    tensors |= {f"kept.{i}": params for i, params in enumerate(run.kept)}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in run.optimizer.items()}
     for i, (c, r) in enumerate(run.state):
         tensors |= {f"state.{i}.c": c, f"state.{i}.r": r}
@@ -107,9 +113,10 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
         known = json.loads(metadata["progress"])
         position = Position(known["position"]["next"], tuple(map(tuple, known["position"]["rows"])))
         sums = {name: Sums(**known[name]) for name in ("since_epoch", "since_log")}
-        progress = Progress(**known | {"position": position} | sums)
-        for name in ("params", "average", "best"):
-            getattr(run, name).copy_(tensors[name])
+        kept = [(epoch, accuracy) for epoch, accuracy in known["kept"]]
+        progress = Progress(**known | {"position": position, "kept": kept} | sums)
+        run.params.copy_(tensors["params"])
+        run.kept = [tensors[f"kept.{i}"] for i in range(len(kept))]
         torch.set_rng_state(tensors["random"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from nnet.errors import ModelError
 
@@ -20,6 +21,8 @@ NO_TARGET = -100
 @dataclass(frozen=True)
 class Position:
     """A place between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
+
+    A row may stand for a window of frames still to be trained on, see `windows`.
 
     Utterances are indices into the epoch's order.
     """
@@ -35,9 +38,11 @@ class Chunk:
     Attributes
     ----------
     feats : Tensor, shape (T, S, D)
-        Zero after an utterance's end.
+        Zero after an utterance's end; with the model's context around the T frames, where it has one.
     targets : Tensor, shape (T, S)
         Pdfs, or `NO_TARGET` for padding and for the first outputs of an utterance, as many as the delay.
+    lengths : Tensor, shape (S,)
+        Frames of `feats` before the padding.
     carry : Tensor, shape (S,)
         The row of the chunk before that each stream goes on with, -1 where an utterance starts.
     utterances : tuple of str
@@ -48,6 +53,7 @@ class Chunk:
 
     feats: Tensor
     targets: Tensor
+    lengths: Tensor
     carry: Tensor
     utterances: tuple[str, ...]
     position: Position
@@ -140,11 +146,7 @@ def chunks(
     alter : callable
         Changes the features of an utterance, given its index in the order as well; always in the same way.
     """
-
-    def read(index: int) -> tuple[Tensor, Tensor]:
-        feats, targets = read_delayed(reader, order[index], delay)
-        return alter(feats, index), targets
-
+    read = partial(_read_altered, reader, order, delay, alter)
     rows = [(i, start, *read(i)) for i, start in position.rows]
     following = position.next
     while True:
@@ -157,13 +159,86 @@ def chunks(
         if not rows:
             return
         T = min(frames, max(len(x) - start for _, start, x, _ in rows))
-        feats = torch.zeros(T, len(rows), rows[0][2].shape[1])
-        targets = torch.full((T, len(rows)), NO_TARGET)
-        for s, (_, start, x, y) in enumerate(rows):
-            n = min(T, len(x) - start)
-            feats[:n, s], targets[:n, s] = x[start : start + n], y[start : start + n]
+        parts = [(x[start : start + T], y[start : start + T]) for _, start, x, y in rows]
         rows = [(i, start + T, x, y) for i, start, x, y in rows]
         names = tuple(order[i] for i, *_ in rows)
         # a row that has ended is kept in the position: the next chunk's `carry` counts it
         after = Position(following, tuple((i, start) for i, start, *_ in rows))
-        yield Chunk(feats, targets, torch.tensor(carry), names, after)
+        yield Chunk(*_side_by_side(parts), torch.tensor(carry), names, after)
+
+
+def windows(
+    reader: Reader,
+    order: Sequence[str],
+    streams: int,
+    frames: int,
+    context: tuple[int, int],
+    seed: int,
+    pool: int,
+    position: Position = Position(),
+    alter: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
+) -> Iterator[Chunk]:
+    """Cut utterances into windows for networks that carry no state, in random order, `streams` of them in a chunk.
+
+    Parameters
+    ----------
+    reader : Reader
+    order : sequence of str
+        The utterances.
+    streams : int
+        S, at most.
+    frames : int
+        T, at most; 0: whole utterances, those of about the same length side by side.
+    context : (int, int)
+        Frames before and after that the network sees; an utterance's first and last frames are repeated for it.
+    seed : int
+        Of the order.
+    pool : int
+        Utterances that are mixed at a time; more are never in memory.
+    position, alter
+        See `chunks`.
+    """
+    left, right = context
+    following, todo = position.next, list(position.rows)
+    read = partial(_read_altered, reader, order, 0, alter)
+    utterances = {i: read(i) for i in sorted({i for i, _ in todo})}
+    while todo or following < len(order):
+        if not todo:
+            utterances = {i: read(i) for i in range(following, min(following + pool, len(order)))}
+            todo = _shuffled_windows({i: len(y) for i, (_, y) in utterances.items()}, frames, streams, seed)
+            following += len(utterances)
+        group, todo = todo[:streams], todo[streams:]
+        parts = []
+        for i, start in group:
+            x, y = utterances[i]
+            T = min(frames or len(y), len(y) - start)
+            near = torch.arange(start - left, start + T + right).clamp(0, len(y) - 1)
+            parts.append((x[near], y[start : start + T]))
+        carry = torch.full((len(group),), -1)
+        yield Chunk(*_side_by_side(parts), carry, tuple(order[i] for i, _ in group), Position(following, tuple(todo)))
+
+
+def _read_altered(
+    reader: Reader, order: Sequence[str], delay: int, alter: Callable[[Tensor, int], Tensor], index: int
+) -> tuple[Tensor, Tensor]:
+    feats, targets = read_delayed(reader, order[index], delay)
+    return alter(feats, index), targets
+
+
+def _shuffled_windows(lengths: dict[int, int], frames: int, streams: int, seed: int) -> list[tuple[int, int]]:
+    """(utterance, first frame) of each window; whole utterances stay beside others of about their length."""
+    random = np.random.default_rng([seed, min(lengths)])
+    if frames:
+        places = [(i, start) for i, n in lengths.items() for start in range(0, n, frames)]
+        return [places[k] for k in random.permutation(len(places))]
+    by_length = sorted(lengths, key=lambda i: lengths[i])
+    groups = [by_length[k : k + streams] for k in range(0, len(by_length), streams)]
+    last = [groups.pop()] if len(groups[-1]) < streams else []  # groups are cut again from the row, so it comes last
+    return [(i, 0) for group in [groups[k] for k in random.permutation(len(groups))] + last for i in group]
+
+
+def _side_by_side(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Features, targets and lengths of a chunk from each stream's part, padded to the longest."""
+    feats = pad_sequence([x for x, _ in parts])
+    targets = pad_sequence([y for _, y in parts], padding_value=NO_TARGET)
+    return feats, targets, torch.tensor([len(x) for x, _ in parts])

@@ -1,4 +1,4 @@
-"""What a model and its training are made of: the keys of conf/nnet/*.yaml and conf/training.yaml."""
+"""What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/training.yaml."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,27 +6,38 @@ from typing import Literal
 from nnet.augment import Masks
 from nnet.errors import ModelError
 
+KINDS, INITS, DIRECTIONS = ("lstm", "rnn", "dnn"), ("uniform", "fan_in"), ("forward", "backward", "both")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A stack of recurrent layers with a softmax output.
+    """A stack of layers with a softmax output.
 
     Parameters
     ----------
+    kind : str
+        Of the layers: ``lstm``, the paper's; ``rnn``, recurrent without gates; ``dnn``, feed-forward on a window of
+        frames.
     layers : int
-        Number of recurrent layers.
+        How many.
     cells : int
-        Memory cells of each layer.
+        Memory cells of each layer (and direction); units, where it is no LSTM.
     projection : int
-        Size of the recurrent projection of each layer; 0 for none.
+        Size of the recurrent projection of each layer (and direction); 0 for none.
     peepholes : bool
         Whether the gates see the cells.
     clip : float
         Cells are kept in [-clip, clip].
+    direction : str
+        ``forward``, ``backward`` or ``both``: every layer reads the frames both ways.
     delay : int
-        Output delay in frames: the network has heard frame t + delay when it labels frame t.
+        Output delay in frames: the network has heard frame t + delay when it labels frame t. 0 for networks that hear
+        what follows by themselves: ``dnn``, and every direction but ``forward``.
+    left_context, right_context : int
+        Of those networks: frames around the ones that are labelled. ``dnn`` reads the window of 1 + left + right frames
+        at once; a bidirectional one starts that much earlier and later, where it is trained in chunks.
     dropout : float
-        Probability with which a value of a recurrent layer's output is dropped in training.
+        Probability with which a value of a layer's output is dropped in training.
     init : str
         ``uniform``: every weight from (-init_range, init_range), biases too, as in the paper. ``fan_in``: every matrix
         from (-1/√n, 1/√n) with n its number of columns, peepholes and biases zero.
@@ -36,26 +47,44 @@ class ModelConfig:
         Added to the initial bias of the forget gates: a positive value lets a new network remember.
     """
 
+    kind: Literal["lstm", "rnn", "dnn"] = "lstm"
     layers: int = 2
     cells: int = 256
-    projection: int = 128
+    projection: int = 0
     peepholes: bool = True
     clip: float = 50.0
+    direction: Literal["forward", "backward", "both"] = "forward"
     delay: int = 5
+    left_context: int = 0
+    right_context: int = 0
     dropout: float = 0.0
     init: Literal["uniform", "fan_in"] = "fan_in"
     init_range: float = 0.02
     forget_bias: float = 0.0
 
+    @property
+    def carries_state(self) -> bool:
+        """Whether a chunk goes on from the state that the one before left: what hears the frames in their order."""
+        return self.kind != "dnn" and self.direction == "forward"
+
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
-        _check(
-            self, at_least={"layers": 1, "cells": 1, "projection": 0, "delay": 0}, above={"clip": 0, "init_range": 0}
-        )
+        not_negative = dict.fromkeys(("projection", "delay", "left_context", "right_context"), 0)
+        _check(self, at_least={"layers": 1, "cells": 1} | not_negative, above={"clip": 0, "init_range": 0})
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
-        if self.init not in ("uniform", "fan_in"):
-            raise ModelError(f"init is '{self.init}'; it has to be 'uniform' or 'fan_in'")
+        _check_choices(self, kind=KINDS, init=INITS, direction=DIRECTIONS)
+        if self.kind != "lstm" and (self.projection or self.direction != "forward"):
+            raise ModelError(f"kind is {self.kind}; only lstm has a projection and other directions than forward")
+        if self.carries_state:
+            if self.left_context or self.right_context:
+                raise ModelError(
+                    f"left_context and right_context are {self.left_context} and {self.right_context}; a network that "
+                    "hears the frames in their order takes none: they have to be 0 (delay lets it hear ahead)"
+                )
+        elif self.delay:
+            name = "a dnn" if self.kind == "dnn" else f"a network of direction {self.direction}"
+            raise ModelError(f"delay is {self.delay}; {name} hears the frames that follow without: it has to be 0")
 
 
 @dataclass(frozen=True)
@@ -67,7 +96,11 @@ class TrainConfig:
     streams : int
         Utterances that are trained on side by side.
     frames : int
-        Frames of a chunk, through which the gradient passes (truncated backpropagation through time).
+        Frames of a chunk, through which the gradient passes (truncated backpropagation through time). Networks that do
+        not carry a state are trained on chunks in random order, each with the model's context around it; 0: on whole
+        utterances.
+    shuffle : int
+        Utterances out of which those chunks are drawn at a time.
     epochs : int
         Passes over the training data.
     optimizer : str
@@ -82,9 +115,12 @@ class TrainConfig:
         least), until a halved rate raises it by less than 0.1 %.
     max_grad_norm : float
         A longer gradient is scaled down to this norm; 0: never.
-    averaging : float
-        What is evaluated and kept is a running average of the weights (Polyak and Juditsky, 1992), of which an update
-        replaces the share 1 - averaging; 0: the weights themselves.
+    average : str
+        Which epochs' weights are averaged in the end: the ``best`` by dev frame accuracy, or the ``last``.
+    average_epochs : int
+        How many; 1 of the best is the best epoch.
+    silence_weight : float
+        The weight of silence frames in the loss, beside 1 for the others; the priors count them so too.
     masks : Masks
         Masks of SpecAugment on the training data.
     checkpoint_seconds : float
@@ -95,6 +131,7 @@ class TrainConfig:
 
     streams: int = 32
     frames: int = 20
+    shuffle: int = 128
     epochs: int = 20
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: float = 0.9
@@ -102,7 +139,9 @@ class TrainConfig:
     final_lr: float = 0.0001
     schedule: Literal["exponential", "newbob"] = "exponential"
     max_grad_norm: float = 0.0
-    averaging: float = 0.0
+    average: Literal["best", "last"] = "best"
+    average_epochs: int = 1
+    silence_weight: float = 1.0
     masks: Masks = field(default_factory=Masks)
     checkpoint_seconds: float = 60.0
     log_seconds: float = 10.0
@@ -112,17 +151,14 @@ class TrainConfig:
         _check(
             self,
             at_least={
-                "streams": 1, "frames": 1, "epochs": 1, "momentum": 0, "max_grad_norm": 0, "averaging": 0,
-                "checkpoint_seconds": 0, "log_seconds": 0,
+                "streams": 1, "frames": 0, "shuffle": 1, "epochs": 1, "average_epochs": 1, "momentum": 0,
+                "max_grad_norm": 0, "checkpoint_seconds": 0, "log_seconds": 0,
             },
-            above={"initial_lr": 0, "final_lr": 0},
+            above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
         )  # fmt: skip
-        for name, known in (("optimizer", ("adam", "sgd")), ("schedule", ("exponential", "newbob"))):
-            if getattr(self, name) not in known:
-                raise ModelError(f"{name} is '{getattr(self, name)}'; it has to be one of {', '.join(known)}")
-        for name in ("momentum", "averaging"):
-            if getattr(self, name) >= 1:
-                raise ModelError(f"{name} is {getattr(self, name)}; it has to be below 1")
+        _check_choices(self, optimizer=("adam", "sgd"), schedule=("exponential", "newbob"), average=("best", "last"))
+        if self.momentum >= 1:
+            raise ModelError(f"momentum is {self.momentum}; it has to be below 1")
         if self.final_lr > self.initial_lr:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
 
@@ -134,3 +170,9 @@ def _check(config: ModelConfig | TrainConfig, at_least: dict[str, float], above:
     for name, limit in above.items():
         if not getattr(config, name) > limit:
             raise ModelError(f"{name} is {getattr(config, name)}; it has to be above {limit}")
+
+
+def _check_choices(config: ModelConfig | TrainConfig, **known: tuple[str, ...]) -> None:
+    for name, values in known.items():
+        if getattr(config, name) not in values:
+            raise ModelError(f"{name} is '{getattr(config, name)}'; it has to be one of {', '.join(values)}")

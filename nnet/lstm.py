@@ -149,41 +149,95 @@ def lstm(
     return r, (c_T, r_T), clipped
 
 
+class Direction(nn.Module):
+    """The weights of one direction, named as in `lstm`."""
+
+    def __init__(self, input_dim: int, cells: int, projection: int, peepholes: bool) -> None:
+        super().__init__()
+        self.W_x = nn.Parameter(torch.zeros(4 * cells, input_dim))
+        self.W_r = nn.Parameter(torch.zeros(4 * cells, projection or cells))
+        self.b = nn.Parameter(torch.zeros(4 * cells))
+        self.w_c = nn.Parameter(torch.zeros(3, cells)) if peepholes else None
+        self.W_m = nn.Parameter(torch.zeros(projection, cells)) if projection else None
+
+
 class LSTM(nn.Module):
-    """The layer with its weights, named as in `lstm`.
+    """The layer in one or both directions.
 
     Parameters
     ----------
     input_dim : int
     cells : int
+        C, of each direction.
     projection : int
-        Size of the recurrent projection, 0 for none.
+        R, the size of the recurrent projection of each direction; 0 for none, which makes it C.
     peepholes : bool
     clip : float
+        See `lstm`.
+    direction : str
+        ``forward``; ``backward``, from an utterance's last frame to its first; or ``both``, side by side: (Graves and
+        Schmidhuber, 2005).
 
     Example
     -------
-    >>> layer = LSTM(input_dim=3, cells=8, projection=4)
+    >>> layer = LSTM(input_dim=3, cells=8, projection=4, direction="both")
     >>> r, state, clipped = layer(torch.zeros(20, 2, 3), layer.zero_state(2))
     >>> r.shape
-    torch.Size([20, 2, 4])
+    torch.Size([20, 2, 8])
     """
 
     def __init__(
-        self, input_dim: int, cells: int, projection: int = 0, peepholes: bool = True, clip: float = 50.0
+        self,
+        input_dim: int,
+        cells: int,
+        projection: int = 0,
+        peepholes: bool = True,
+        clip: float = 50.0,
+        direction: str = "forward",
     ) -> None:
         super().__init__()
-        self.cells, self.output_dim, self.clip = cells, projection or cells, clip
-        self.W_x = nn.Parameter(torch.zeros(4 * cells, input_dim))
-        self.W_r = nn.Parameter(torch.zeros(4 * cells, self.output_dim))
-        self.b = nn.Parameter(torch.zeros(4 * cells))
-        self.w_c = nn.Parameter(torch.zeros(3, cells)) if peepholes else None
-        self.W_m = nn.Parameter(torch.zeros(projection, cells)) if projection else None
+        self.backwards = {"forward": [False], "backward": [True], "both": [False, True]}[direction]
+        self.directions = nn.ModuleList(Direction(input_dim, cells, projection, peepholes) for _ in self.backwards)
+        self.clip = clip
+        self.cells, self.output_dim = cells * len(self.backwards), (projection or cells) * len(self.backwards)
 
     def zero_state(self, streams: int) -> State:
-        """Return the state at the start of an utterance, for `streams` of them."""
-        return self.b.new_zeros(streams, self.cells), self.b.new_zeros(streams, self.output_dim)
+        """Return the state at the start of an utterance, for `streams` of them; both directions' side by side."""
+        b = self.directions[0].b
+        return b.new_zeros(streams, self.cells), b.new_zeros(streams, self.output_dim)
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        """Run over a chunk; see `lstm`."""
-        return lstm(x, state, self.W_x, self.W_r, self.b, self.w_c, self.W_m, self.clip)
+    def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State, Tensor]:
+        """Run over a chunk x (T, S, D); see `lstm`.
+
+        `lengths` (S,) are the frames that each stream has, where fewer than T: there the backward direction begins.
+        """
+        results = []
+        for w, back, *before in zip(
+            self.directions, self.backwards, *(part.chunk(len(self.backwards), 1) for part in state), strict=True
+        ):
+            r, after, clipped = lstm(
+                turned(x, lengths) if back else x, tuple(before), w.W_x, w.W_r, w.b, w.w_c, w.W_m, self.clip
+            )
+            results.append((turned(r, lengths) if back else r, *after, clipped))
+        if len(results) == 1:
+            r, c_T, r_T, clipped = results[0]
+            return r, (c_T, r_T), clipped
+        r, c_T, r_T = (torch.cat(part, -1) for part in list(zip(*results, strict=True))[:3])
+        return r, (c_T, r_T), torch.stack([clipped for *_, clipped in results]).mean()
+
+
+def turned(x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Turn each stream around in time; what stands after its length stays.
+
+    Example
+    -------
+    >>> turned(torch.tensor([[1, 1], [2, 2], [3, 0]])[..., None], torch.tensor([3, 2])).squeeze(2)
+    tensor([[3, 2],
+            [2, 1],
+            [1, 0]])
+    """
+    if lengths is None or bool((lengths == len(x)).all()):
+        return x.flip(0)
+    t = torch.arange(len(x), device=x.device)[:, None]
+    source = torch.where(t < lengths, lengths - 1 - t, t)
+    return x.gather(0, source[..., None].expand_as(x))

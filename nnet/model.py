@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from nnet.config import ModelConfig
 from nnet.errors import ModelError
 from nnet.files import read_tensors, write_bytes, write_tensors
-from nnet.lstm import LSTM, State
+from nnet.lstm import LSTM, Direction, State
+from nnet.simple_layers import RNN, Dense, stack_frames
 
 
 class Output(NamedTuple):
@@ -52,11 +53,11 @@ class AcousticModel(nn.Module):
         super().__init__()
         config.check()
         self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
-        width = config.projection or config.cells
-        self.layers = nn.ModuleList(
-            LSTM(width if i else input_dim, config.cells, config.projection, config.peepholes, config.clip)
-            for i in range(config.layers)
-        )
+        self.layers = nn.ModuleList()
+        width = input_dim * (1 + config.left_context + config.right_context) if config.kind == "dnn" else input_dim
+        for _ in range(config.layers):
+            self.layers.append(_layer(config, width))
+            width = self.layers[-1].output_dim
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(width, num_pdfs)
 
@@ -64,15 +65,30 @@ class AcousticModel(nn.Module):
         """Return the state at the start of an utterance, for `streams` of them."""
         return [layer.zero_state(streams) for layer in self.layers]
 
-    def forward(self, x: Tensor, state: list[State]) -> Output:
-        """Run over a chunk x (T, S, D) from the state that the chunk before left."""
-        after, clipped = [], []
+    def forward(self, x: Tensor, state: list[State], lengths: Tensor | None = None) -> Output:
+        """Run over a chunk, x (left_context + T + right_context, S, D), from the state that the chunk before left.
+
+        `lengths` (S,) are the frames that each stream has in x, where fewer than all.
+        """
+        config, after, clipped = self.config, [], []
+        if config.kind == "dnn":
+            x = stack_frames(x, 1 + config.left_context + config.right_context)
         for layer, before in zip(self.layers, state, strict=True):
-            x, layer_state, share = layer(x, before)
+            x, layer_state, share = layer(x, before, lengths)
             x = self.dropout(x)
             after.append(layer_state)
             clipped.append(share)
+        if config.kind != "dnn":
+            x = x[config.left_context : len(x) - config.right_context]
         return Output(self.output(x), after, torch.stack(clipped).mean())
+
+
+def _layer(config: ModelConfig, width: int) -> nn.Module:
+    if config.kind == "dnn":
+        return Dense(width, config.cells)
+    if config.kind == "rnn":
+        return RNN(width, config.cells)
+    return LSTM(width, config.cells, config.projection, config.peepholes, config.clip, config.direction)
 
 
 def carry_state(state: list[State], rows: Tensor) -> list[State]:
@@ -92,8 +108,9 @@ def initialise(model: AcousticModel, seed: int) -> None:
                 weights.zero_()
             else:
                 weights.uniform_(-1, 1, generator=random).div_(math.sqrt(weights.shape[1]))
-        for layer in model.layers:
-            layer.b[config.cells : 2 * config.cells] += config.forget_bias
+        for layer in model.modules():
+            if isinstance(layer, Direction):
+                layer.b[config.cells : 2 * config.cells] += config.forget_bias
 
 
 def count_parameters(model: nn.Module, biases: bool = True) -> int:
@@ -106,14 +123,27 @@ def count_parameters(model: nn.Module, biases: bool = True) -> int:
     >>> count_parameters(model, biases=False)  # 13.16M in the paper's table
     13161664
     """
-    names = ("b", "bias")
-    return sum(w.numel() for name, w in model.named_parameters() if biases or name.rsplit(".", 1)[-1] not in names)
+    weights = dict(model.named_parameters())
+    return sum(w.numel() for name, w in weights.items() if biases or not is_bias(name))
+
+
+def is_bias(name: str) -> bool:
+    """Whether a parameter of this name is a bias.
+
+    Example
+    -------
+    >>> [is_bias(name) for name in ("layers.0.directions.0.b", "layers.0.rnn.bias_hh_l0", "output.weight")]
+    [True, True, False]
+    """
+    last = name.rsplit(".", 1)[-1]
+    return last == "b" or last.startswith("bias")
 
 
 def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
     """Log posterior probabilities of the pdfs for every frame of several utterances.
 
-    The last frame is repeated `delay` times and the first `delay` outputs are dropped: row t belongs to frame t.
+    The last frame is repeated `delay` times and the first `delay` outputs are dropped; a context is the first and the
+    last frame repeated: row t belongs to frame t.
 
     Parameters
     ----------
@@ -121,7 +151,7 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     feats : sequence of Tensor, shape (T, D)
         The utterances; they are computed side by side, so equal lengths waste nothing.
     chunk : int
-        Frames computed at a time, which bounds the memory.
+        Frames computed at a time, which bounds the memory; networks that carry no state get the whole utterances.
 
     Returns
     -------
@@ -135,19 +165,20 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     for x in feats:
         if x.shape[1] != model.input_dim:
             raise ModelError(f"the features have {x.shape[1]} dimensions, the model was trained on {model.input_dim}")
-    delay = model.config.delay
-    lengths = [len(x) for x in feats]
-    longest = nn.utils.rnn.pad_sequence([torch.cat([x, x[-1:].expand(delay, -1)]) for x in feats])
+    delay, left, right = model.config.delay, model.config.left_context, model.config.right_context
+    extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
+    lengths = torch.tensor([len(x) for x in extended])
+    longest = nn.utils.rnn.pad_sequence(extended)
     training = model.training
     model.eval()
     state, results = model.zero_state(len(feats)), []
     with torch.no_grad():
-        for x in longest.split(chunk):
-            logits, state, _ = model(x, state)
+        for x in longest.split(chunk) if model.config.carries_state else [longest]:
+            logits, state, _ = model(x, state, lengths)
             results.append(logits.log_softmax(-1))
     model.train(training)
     results = torch.cat(results)
-    return [results[delay : delay + length, s] for s, length in enumerate(lengths)]
+    return [results[delay : delay + len(x), s] for s, x in enumerate(feats)]
 
 
 def save_model(directory: str | Path, model: AcousticModel, **about: Any) -> None:

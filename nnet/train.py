@@ -1,8 +1,9 @@
 """The training loop of one process."""
 
-import json
 import math
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,26 +13,28 @@ from tqdm import tqdm
 
 from nnet.augment import Masks, masked
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
-from nnet.chunks import NO_TARGET, Chunk, Epochs, Reader, chunks, read_delayed
-from nnet.config import TrainConfig
+from nnet.chunks import NO_TARGET, Chunk, Epochs, Position, Reader, chunks, read_delayed, windows
+from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
-from nnet.files import write_bytes
+from nnet.log import TrainingLog
 from nnet.lstm import State
 from nnet.model import AcousticModel, Output, carry_state
 from nnet.optimizer import Update, adam, flatten, sgd
 from nnet.threads import set_threads
 
-CHECKPOINT, LOG = "checkpoint.safetensors", "train.jsonl"
+CHECKPOINT = "checkpoint.safetensors"
+
+EVALUATED_SIDE_BY_SIDE = 16  # utterances of dev
 
 NEWBOB_START, NEWBOB_STOP = 0.005, 0.001  # gains in dev frame accuracy below which halving starts, and training ends
 
 
 @dataclass(frozen=True)
 class Result:
-    """What training came to: the best epoch (the first is 1) and its dev frame accuracy."""
+    """What training came to: the epochs whose weights were averaged (the first is 1), and the dev frame accuracy."""
 
-    best_epoch: int
-    best_accuracy: float
+    epochs: list[int]
+    accuracy: float
 
 
 def train(
@@ -42,8 +45,9 @@ def train(
     directory: str | Path,
     seed: int = 0,
     threads: int = 2,
+    silence_pdfs: Sequence[int] = (),
 ) -> Result:
-    """Train a model by truncated backpropagation through time and leave the best epoch's weights in it.
+    """Train a model by backpropagation through time and leave the weights of its best epochs in it.
 
     A checkpoint in `directory` is taken up: the weights in the end are the same, bit for bit, as those of a run that
     was never interrupted (with the same number of threads).
@@ -60,6 +64,8 @@ def train(
     seed : int
         Of the utterances' order and of dropout.
     threads : int
+    silence_pdfs : sequence of int
+        The pdfs to which ``config.silence_weight`` applies.
 
     Raises
     ------
@@ -74,31 +80,28 @@ def train(
     check_data(model, dev_reader, "dev")
 
     params, grad = flatten(model)
-    run = Run(params, average=params.clone(), best=params.clone(), optimizer={}, state=[])
-    progress = Progress()
+    run, progress = Run(params), Progress()
     if (directory / CHECKPOINT).exists():
         progress = load_checkpoint(directory / CHECKPOINT, run)
         print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
-    log = directory / LOG
-    write_bytes(log, log.read_bytes()[: progress.log_size] if log.exists() else b"")
+    log = TrainingLog(directory, progress.log_size, progress.frames)
+    weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight)
     update: Update = partial(sgd, momentum=config.momentum) if config.optimizer == "sgd" else adam
 
     planned = config.epochs * frames_per_epoch
     saved = time.monotonic()
-    with tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None) as bar:
+    with (
+        closing(log),
+        tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None) as bar,
+    ):
         order, clock = Epochs(list(reader), seed, config.epochs), time.monotonic()
-        position, delay = progress.position, model.config.delay
-        todo = chunks(reader, order, config.streams, config.frames, delay, position, partial(mask, config.masks, seed))
+        todo = training_chunks(model.config, config, reader, order, seed, progress.position)
         for chunk in todo if not progress.finished else ():
             lr = learning_rate(config, progress, planned)
-            sums, run.state = train_chunk(model, chunk, run.state, grad, config)
+            sums, run.state = train_chunk(model, chunk, run.state, grad, config, weights)
             update(params, grad, run.optimizer, lr)
-            run.average.lerp_(params, 1 - config.averaging)
-            progress.position = chunk.position
-            progress.frames += sums.frames
             clock, sums.seconds = time.monotonic(), time.monotonic() - clock
-            progress.since_epoch = add(progress.since_epoch, sums)
-            progress.since_log = add(progress.since_log, sums)
+            count(progress, chunk, sums)
             bar.update(sums.frames)
             if progress.since_log.seconds >= config.log_seconds:
                 write_log(log, progress, progress.since_log, lr)
@@ -117,8 +120,36 @@ def train(
         if not progress.finished and progress.epoch < config.epochs:
             end_epoch(model, dev_reader, config, progress, run, log, planned)
             save_checkpoint(directory / CHECKPOINT, run, progress)
-    params.copy_(run.best)
-    return Result(progress.best_epoch, progress.best_accuracy)
+    return take_kept(model, run, progress, dev_reader, config)
+
+
+def training_chunks(
+    model: ModelConfig, config: TrainConfig, reader: Reader, order: Epochs, seed: int, position: Position
+) -> Iterator[Chunk]:
+    """Cut the utterances as such a model is trained: chunks that follow one another, or windows in random order."""
+    alter = partial(mask, config.masks, seed)
+    if model.carries_state:
+        return chunks(reader, order, config.streams, config.frames, model.delay, position, alter)
+    context, pool = (model.left_context, model.right_context), min(config.shuffle, order.per_epoch)
+    return windows(reader, order, config.streams, config.frames, context, seed, pool, position, alter)
+
+
+def pdf_weights(num_pdfs: int, silence_pdfs: Sequence[int], silence_weight: float) -> torch.Tensor | None:
+    """The weight of each pdf's frames in the loss, (P,); None where all are 1."""
+    if silence_weight == 1:
+        return None
+    weights = torch.ones(num_pdfs)
+    weights[list(silence_pdfs)] = silence_weight
+    return weights
+
+
+def count(progress: Progress, chunk: Chunk, sums: Sums) -> None:
+    """Take a chunk that was trained on into account."""
+    progress.position = chunk.position
+    progress.frames += sums.frames
+    progress.seconds += sums.seconds
+    progress.since_epoch = add(progress.since_epoch, sums)
+    progress.since_log = add(progress.since_log, sums)
 
 
 def mask(masks: Masks, seed: int, feats: torch.Tensor, index: int) -> torch.Tensor:
@@ -127,12 +158,18 @@ def mask(masks: Masks, seed: int, feats: torch.Tensor, index: int) -> torch.Tens
 
 
 def train_chunk(
-    model: AcousticModel, chunk: Chunk, state: list[State], grad: torch.Tensor, config: TrainConfig
+    model: AcousticModel,
+    chunk: Chunk,
+    state: list[State],
+    grad: torch.Tensor,
+    config: TrainConfig,
+    weights: torch.Tensor | None = None,
 ) -> tuple[Sums, list[State]]:
     """Compute the gradient of a chunk's cross entropy into `grad`, the flat vector of the model's gradients.
 
     The sum over the frames is divided by the size of a full chunk and not by the frames that this one has, so that
-    every frame of the corpus weighs the same.
+    every frame of the corpus weighs the same; `weights` (P,) are those of the pdfs. Of whole utterances, it is divided
+    by their frames.
 
     Returns
     -------
@@ -147,9 +184,9 @@ def train_chunk(
         When the loss or the gradient is not finite.
     """
     model.train()
-    output, loss, correct, frames = errors(model, chunk, state)
+    output, loss, correct, frames = errors(model, chunk, state, weights)
     grad.zero_()
-    (loss / (config.streams * config.frames)).backward()
+    (loss / (config.streams * config.frames or frames)).backward()
     norm = grad.norm().item()
     if not math.isfinite(loss.item()) or not math.isfinite(norm):
         raise ModelError(
@@ -162,12 +199,14 @@ def train_chunk(
     return Sums(loss.item(), correct, frames, 1, norm, output.clipped.item()), output.state
 
 
-def errors(model: AcousticModel, chunk: Chunk, state: list[State]) -> tuple[Output, torch.Tensor, int, int]:
+def errors(
+    model: AcousticModel, chunk: Chunk, state: list[State], weights: torch.Tensor | None = None
+) -> tuple[Output, torch.Tensor, int, int]:
     """Run a chunk and return the output, the summed cross entropy, the correct frames and the frames with a target."""
     state = carry_state(state or model.zero_state(0), chunk.carry)
-    output = model(chunk.feats, state)
+    output = model(chunk.feats, state, chunk.lengths)
     logits, targets = output.logits.flatten(0, 1), chunk.targets.flatten()
-    loss = torch.nn.functional.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum")
+    loss = torch.nn.functional.cross_entropy(logits, targets, weights, ignore_index=NO_TARGET, reduction="sum")
     correct = (logits.detach().argmax(1) == targets).sum().item()
     return output, loss, correct, (targets != NO_TARGET).sum().item()
 
@@ -175,9 +214,14 @@ def errors(model: AcousticModel, chunk: Chunk, state: list[State]) -> tuple[Outp
 def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 100) -> tuple[float, float]:
     """Return the mean cross entropy and the frame accuracy over all utterances."""
     model.eval()
+    config, names = model.config, sorted(reader)
+    if config.carries_state:
+        todo = chunks(reader, names, streams, frames, config.delay)
+    else:
+        todo = windows(reader, names, streams, 0, (config.left_context, config.right_context), seed=0, pool=streams)
     total, state = Sums(), []
     with torch.no_grad():
-        for chunk in chunks(reader, sorted(reader), streams, frames, model.config.delay):
+        for chunk in todo:
             output, loss, correct, count = errors(model, chunk, state)
             state = output.state
             total = add(total, Sums(loss.item(), correct, count))
@@ -204,22 +248,17 @@ def end_epoch(
     config: TrainConfig,
     progress: Progress,
     run: Run,
-    log: Path,
+    log: TrainingLog,
     planned: int,
 ) -> None:
-    """Measure dev with the averaged weights, keep the best, write the epoch's line, and let newbob have its say."""
-    params = run.params.clone()
-    run.params.copy_(run.average)
-    dev_loss, accuracy = evaluate(model, dev_reader, config.streams)
-    run.params.copy_(params)
+    """Measure dev, keep the weights if they are to be averaged, write the epoch's line, and let newbob have its say."""
+    dev_loss, accuracy = evaluate(model, dev_reader, EVALUATED_SIDE_BY_SIDE)
     lr = learning_rate(config, progress, planned)
     means = averages(progress.since_epoch)
     write_log(log, progress, progress.since_epoch, lr, {"dev_loss": dev_loss, "dev_accuracy": accuracy})
     progress.epoch += 1
-    best = accuracy > progress.best_accuracy
-    if best:
-        progress.best_epoch, progress.best_accuracy = progress.epoch, accuracy
-        run.best.copy_(run.average)
+    best = accuracy > max((kept for _, kept in progress.kept), default=-1.0)
+    keep(config, progress, run, accuracy)
     tqdm.write(
         f"Epoch {progress.epoch}: loss {means['loss']:.3f}, frame accuracy {means['accuracy']:.2%}; "
         f"dev loss {dev_loss:.3f}, frame accuracy {accuracy:.2%}{' (best)' if best else ''}"
@@ -231,6 +270,29 @@ def end_epoch(
         progress.halvings += progress.halving
     progress.last_accuracy = accuracy
     progress.since_epoch, progress.since_log = Sums(), Sums()
+
+
+def keep(config: TrainConfig, progress: Progress, run: Run, accuracy: float) -> None:
+    """Keep the weights of the epoch that has just ended, and no more than are averaged in the end."""
+    progress.kept.append((progress.epoch, accuracy))
+    run.kept.append(run.params.clone())
+    if len(run.kept) > config.average_epochs:
+        # of equally good epochs, the first is kept
+        worst = (
+            0
+            if config.average == "last"
+            else min(range(len(run.kept)), key=lambda k: (progress.kept[k][1], -progress.kept[k][0]))
+        )
+        del progress.kept[worst], run.kept[worst]
+
+
+def take_kept(model: AcousticModel, run: Run, progress: Progress, dev_reader: Reader, config: TrainConfig) -> Result:
+    """Leave the mean of the kept epochs' weights in the model."""
+    run.params.copy_(torch.stack(run.kept).mean(0) if len(run.kept) > 1 else run.kept[0])
+    accuracy = progress.kept[0][1]
+    if len(run.kept) > 1:
+        _, accuracy = evaluate(model, dev_reader, EVALUATED_SIDE_BY_SIDE)
+    return Result([epoch for epoch, _ in progress.kept], accuracy)
 
 
 def add(a: Sums, b: Sums) -> Sums:
@@ -249,12 +311,10 @@ def averages(sums: Sums) -> dict[str, float]:
     }
 
 
-def write_log(log: Path, progress: Progress, sums: Sums, lr: float, dev: dict[str, float] | None = None) -> None:
+def write_log(log: TrainingLog, progress: Progress, sums: Sums, lr: float, dev: dict[str, float] | None = None) -> None:
     """Append a line to train.jsonl: an epoch's with `dev`, one within an epoch without."""
-    line = {"epoch": progress.epoch + 1, "frames": progress.frames, "lr": lr} | averages(sums) | (dev or {})
-    with log.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    progress.log_size = log.stat().st_size
+    figures = averages(sums) | (dev or {})
+    progress.log_size = log.write(progress.frames, epoch=progress.epoch + 1, seconds=progress.seconds, lr=lr, **figures)
 
 
 def check_data(model: AcousticModel, reader: Reader, name: str) -> int:
@@ -265,7 +325,7 @@ def check_data(model: AcousticModel, reader: Reader, name: str) -> int:
     ModelError
         When there is none, or an utterance's dimension, pdfs, length or values do not fit.
     """
-    total = 0
+    total = longest = 0
     for utterance in reader:
         feats, targets = read_delayed(reader, utterance, delay=0)
         if feats.shape[1] != model.input_dim:
@@ -277,7 +337,9 @@ def check_data(model: AcousticModel, reader: Reader, name: str) -> int:
                 f"utterance {utterance} has pdfs from {targets.min()} to {targets.max()}, the model those from 0 to "
                 f"{model.num_pdfs - 1}"
             )
-        total += len(feats)
+        total, longest = total + len(feats), max(longest, len(feats))
     if not total:
         raise ModelError(f"there are no frames of {name} data")
+    if longest <= model.config.delay:
+        raise ModelError(f"delay is {model.config.delay} frames, the longest utterance of {name} has {longest}")
     return total

@@ -41,9 +41,9 @@ def train_nnet(
 ) -> None:
     """Train a recurrent network on filterbanks and the pdfs of an alignment.
 
-    Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, config.yaml, cmd and
-    environment.json. The best epoch by dev frame accuracy is kept. A killed run goes on from its last checkpoint and
-    ends with the same weights.
+    Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
+    and environment.json. The best epoch by dev frame accuracy is kept. A killed run goes on from its last checkpoint
+    and ends with the same weights.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def train_nnet(
     exp : Path
         Model directory to write.
     model : ModelConfig
-        A file of conf/nnet, or its keys.
+        The network.
     training : TrainConfig
-        A file like conf/training.yaml, or its keys.
+        How it is trained.
     seed : int
         Seed of the weights, the order of the utterances, and dropout.
     threads : int
@@ -87,19 +87,23 @@ def train_nnet(
     with output_dir(exp, fingerprint(config, feats, dev_feats, lang, ali, dev_ali)) as folder:
         copy_model_files(ali, folder)
         describe_run(folder, config | {"threads": threads})
-        result = train(network, reader, dev_reader, training, folder, seed, threads)
+        silence = silence_pdfs(lang, transitions.tid_to_phone, transitions.tid_to_pdf)
+        result = train(network, reader, dev_reader, training, folder, seed, threads, silence)
+        counts = count_pdfs(reader, transitions.num_pdfs)
+        counts[silence] *= training.silence_weight  # as the loss counts them
         save_model(
             folder,
             network,
             kind="nnet",
             features=options,
             tree=tree_hash(ali),
-            prior_counts=count_pdfs(reader, transitions.num_pdfs).tolist(),
-            silence_pdfs=silence_pdfs(lang, transitions.tid_to_phone, transitions.tid_to_pdf),
+            prior_counts=counts.tolist(),
+            silence_pdfs=silence,
             seed=seed,
-            best_epoch=result.best_epoch,
+            epochs=result.epochs,
         )
-    print(f"{exp}: epoch {result.best_epoch} is the best, dev frame accuracy {result.best_accuracy:.2%}")
+    taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
+    print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")
 
 
 @dataclass(frozen=True)

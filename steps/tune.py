@@ -1,7 +1,7 @@
 """Choose on dev how the scores are weighted."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steps.cli import command
@@ -23,7 +23,7 @@ class Grid:
     Parameters
     ----------
     acoustic_scales : list of float
-        Each at no insertion penalty; the best goes on.
+        Each at no insertion penalty, and in the end again at the best penalty and deweighting.
     insertion_penalties : list of float
         Each at the best scale, with each silence deweighting.
     silence_deweights : list of float
@@ -31,7 +31,7 @@ class Grid:
     """
 
     acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2])
-    insertion_penalties: list[float] = field(default_factory=lambda: [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
+    insertion_penalties: list[float] = field(default_factory=lambda: [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
     silence_deweights: list[float] = field(default_factory=lambda: [1.0, 2.7])
 
 
@@ -93,11 +93,12 @@ def tune(
 
         scale = attempt("scales", [Weights(scale) for scale in grid.acoustic_scales]).acoustic_scale
         chosen = attempt("penalties", [Weights(scale, p, d) for p in grid.insertion_penalties for d in deweights])
+        chosen = attempt("scales again", [replace(chosen, acoustic_scale=scale) for scale in grid.acoustic_scales])
         (folder / "tune.json").write_text(
             json.dumps({"best": points[chosen], "grid": [points[w] for w in sorted(points)]}, indent=1)
         )
         write_decode_dir(folder, found[chosen], chosen, acoustic, data.name, read_graph_json(graph)["lm"])
-        for part in ("scales", "penalties"):
+        for part in ("scales", "penalties", "scales again"):
             for file in (folder / part).iterdir():
                 file.unlink()
             (folder / part).rmdir()

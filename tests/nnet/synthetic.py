@@ -29,14 +29,19 @@ class Slow(dict):
         return super().__getitem__(name)
 
 
-def run(directory, slow=False, **changes):
+RECURRENT = ModelConfig(layers=2, cells=8, projection=6, dropout=0.2)
+WITHOUT_STATE = ModelConfig(layers=2, cells=8, direction="both", dropout=0.2, delay=0, left_context=2, right_context=3)
+
+
+def run(directory, slow=False, config=RECURRENT, **changes):
     """Train a small network with everything random that there is."""
-    model = AcousticModel(ModelConfig(layers=2, cells=8, projection=6, dropout=0.2), input_dim=2, num_pdfs=2)
+    model = AcousticModel(config, input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     data = bits(40, shift=-2)
-    usual = {"streams": 4, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001, "averaging": 0.5}
-    config = TrainConfig(**usual | changes)
-    result = train(model, Slow(data) if slow else data, bits(5, shift=-2, seed=1), config, directory, seed=1, threads=1)
+    usual = {"streams": 4, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001, "average_epochs": 2}
+    training = TrainConfig(**usual | changes)
+    dev = bits(5, shift=-2, seed=1)
+    result = train(model, Slow(data) if slow else data, dev, training, directory, seed=1, threads=1)
     return model, result
 
 

@@ -57,8 +57,8 @@ def test_tanh_and_sigmoid_are_within_a_few_units_of_the_last_place():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_not_hidden(value):
     layer = LSTM(2, 4, projection=3)
-    torch.nn.init.uniform_(layer.W_x, 0.1, 0.2)
-    torch.nn.init.uniform_(layer.W_m, 0.1, 0.2)
+    for w in layer.parameters():
+        torch.nn.init.uniform_(w, 0.1, 0.2)
     x = torch.zeros(2, 1, 2)
     x[0] = value
     r, *_ = layer(x, layer.zero_state(1))

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnet.chunks import NO_TARGET, Epochs, chunks, read_delayed, shuffled
+from nnet.chunks import NO_TARGET, Epochs, chunks, read_delayed, shuffled, windows
 from nnet.errors import ModelError
 
 
@@ -14,6 +14,12 @@ def corpus(lengths):
         f"u{i}": (np.stack([np.full(n, i + 1), np.arange(n)], 1).astype(np.float32), np.arange(n))
         for i, n in enumerate(lengths)
     }
+
+
+def assert_same(a, b):
+    assert (a.utterances, a.position) == (b.utterances, b.position)
+    for name in ("feats", "targets", "lengths", "carry"):
+        assert torch.equal(getattr(a, name), getattr(b, name))
 
 
 @settings(max_examples=60, deadline=None)
@@ -48,9 +54,7 @@ def test_any_position_can_be_gone_on_from(lengths, streams, data):
     rest = list(chunks(reader, list(reader), streams, 7, 2, whole[k].position))
     assert len(rest) == len(whole) - k - 1
     for a, b in zip(rest, whole[k + 1 :], strict=True):
-        assert a.utterances == b.utterances
-        assert a.position == b.position
-        assert all(map(torch.equal, (a.feats, a.targets, a.carry), (b.feats, b.targets, b.carry)))
+        assert_same(a, b)
 
 
 def test_only_utterances_under_way_are_read():
@@ -90,3 +94,54 @@ def test_streams_run_on_from_epoch_to_epoch():
     alone = sum(chunk.feats.shape[1] == 1 for chunk in seen)
     one_epoch = sum(chunk.feats.shape[1] == 1 for chunk in chunks(data, list(order)[:5], 2, 10, 0))
     assert alone <= one_epoch  # only the last epoch waits for its longest utterance
+
+
+LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS, st.integers(1, 5), st.integers(0, 8), st.integers(0, 3), st.integers(0, 3), st.integers(1, 5))
+def test_windows_hold_every_frame_once_with_its_context(lengths, streams, frames, left, right, pool):
+    reader = corpus(lengths)
+    heard = {name: [] for name in reader}
+    for chunk in windows(reader, list(reader), streams, frames, (left, right), seed=1, pool=pool):
+        assert len(chunk.feats) == len(chunk.targets) + left + right
+        assert (chunk.carry == -1).all()
+        assert len(chunk.utterances) == chunk.feats.shape[1] <= streams
+        for s, name in enumerate(chunk.utterances):
+            labelled = chunk.targets[:, s] != NO_TARGET
+            T = int(labelled.sum())
+            assert labelled[:T].all()
+            assert chunk.lengths[s] == T + left + right
+            numbers = chunk.targets[:T, s]
+            assert (chunk.feats[left : left + T, s, 1] == numbers).all()
+            last = len(reader[name][1]) - 1
+            around = torch.arange(int(numbers[0]) - left, int(numbers[-1]) + right + 1).clamp(0, last)
+            assert chunk.feats[: T + left + right, s].tolist() == [[int(name[1:]) + 1, t] for t in around.tolist()]
+            heard[name].extend(numbers.tolist())
+    assert {name: sorted(found) for name, found in heard.items()} == {
+        name: list(range(n)) for name, n in zip(reader, lengths, strict=True)
+    }
+
+
+@settings(max_examples=30, deadline=None)
+@given(LENGTHS, st.integers(1, 4), st.sampled_from([0, 1, 7]), st.data())
+def test_windows_can_be_gone_on_with_from_any_position(lengths, streams, frames, data):
+    reader = corpus(lengths)
+    whole = list(windows(reader, list(reader), streams, frames, (1, 2), 3, pool=4))
+    k = data.draw(st.integers(0, len(whole) - 1))
+    rest = list(windows(reader, list(reader), streams, frames, (1, 2), 3, 4, whole[k].position))
+    for a, b in zip(rest, whole[k + 1 :], strict=True):
+        assert_same(a, b)
+
+
+def test_whole_utterances_stand_beside_others_of_their_length():
+    reader = corpus([30, 3, 29, 4, 28, 2])
+    together = [set(chunk.utterances) for chunk in windows(reader, list(reader), 3, 0, (0, 0), seed=1, pool=6)]
+    assert sorted(map(sorted, together)) == [["u0", "u2", "u4"], ["u1", "u3", "u5"]]
+
+
+def test_windows_of_an_utterance_are_apart():
+    reader = corpus([40] * 8)
+    seen = [chunk.utterances for chunk in windows(reader, list(reader), 16, 1, (5, 5), seed=1, pool=8)]
+    assert min(len(set(names)) for names in seen) > 3

@@ -6,8 +6,8 @@ from nnet.lstm import LSTM, lstm
 T, S, D, C, P = 4, 3, 2, 5, 3
 
 
-def random_layer(projection=0, peepholes=True, clip=50.0, seed=0, dtype=torch.float64, scale=0.8):
-    layer = LSTM(D, C, projection, peepholes, clip).to(dtype)
+def random_layer(projection=0, peepholes=True, clip=50.0, seed=0, dtype=torch.float64, scale=0.8, direction="forward"):
+    layer = LSTM(D, C, projection, peepholes, clip, direction).to(dtype)
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for w in layer.parameters():
@@ -17,9 +17,15 @@ def random_layer(projection=0, peepholes=True, clip=50.0, seed=0, dtype=torch.fl
 
 def random_input(layer, frames=T, seed=1):
     random = torch.Generator().manual_seed(seed)
-    shapes = ((frames, S, D), (S, C), (S, layer.output_dim))
-    x, c, r = (torch.randn(shape, generator=random, dtype=layer.b.dtype) for shape in shapes)
+    shapes = ((frames, S, D), (S, layer.cells), (S, layer.output_dim))
+    x, c, r = (torch.randn(shape, generator=random, dtype=layer.directions[0].b.dtype) for shape in shapes)
     return x, (c, r)
+
+
+def weights(layer):
+    """W_x, W_r, b, w_c and W_m, in the order of `lstm`."""
+    (w,) = layer.directions
+    return [w.W_x, w.W_r, w.b, w.w_c, w.W_m]
 
 
 def by_the_paper(x, state, W_x, W_r, b, w_c, W_m, clip):
@@ -46,12 +52,11 @@ def by_the_paper(x, state, W_x, W_r, b, w_c, W_m, clip):
 def test_gradcheck(projection, peepholes, clip):
     layer = random_layer(projection, peepholes, clip)
     x, state = random_input(layer)
-    weights = [layer.W_x, layer.W_r, layer.b, layer.w_c, layer.W_m]
-    given = [x, *state, *(w for w in weights if w is not None)]
+    given = [x, *state, *(w for w in weights(layer) if w is not None)]
 
     def run(x, c, r, *rest):
         rest = iter(rest)
-        r, state, clipped = lstm(x, (c, r), *(None if w is None else next(rest) for w in weights), clip=clip)
+        r, state, clipped = lstm(x, (c, r), *(None if w is None else next(rest) for w in weights(layer)), clip=clip)
         assert 0 < clipped < 1 if clip < 1 else clipped == 0
         return r, *state
 
@@ -61,15 +66,27 @@ def test_gradcheck(projection, peepholes, clip):
 def test_equals_the_paper_with_autograd_when_cells_are_clipped():
     layer = random_layer(P, clip=0.5, scale=2.0)
     x, state = random_input(layer, frames=20)
-    values = [x, *state, layer.W_x, layer.W_r, layer.b, layer.w_c, layer.W_m]
+    values = [x, *state, *weights(layer)]
     grads = []
     for function in (lstm, by_the_paper):
-        x, c, r, *weights = [value.detach().clone().requires_grad_() for value in values]
-        output, (c_T, r_T), *_ = function(x, (c, r), *weights, 0.5)
+        x, c, r, *given = [value.detach().clone().requires_grad_() for value in values]
+        output, (c_T, r_T), *_ = function(x, (c, r), *given, 0.5)
         loss = (output**2).sum() + c_T.sum() + (3 * r_T).sum()
-        grads.append([output, c_T, *torch.autograd.grad(loss, [x, c, r, *weights])])
+        grads.append([output, c_T, *torch.autograd.grad(loss, [x, c, r, *given])])
     for ours, theirs in zip(*grads, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def copy_to_torch(layer, theirs):
+    """Give a torch.nn.LSTM a layer's weights: the order of the gates is the same, torch has two biases."""
+    with torch.no_grad():
+        for w, suffix in zip(layer.directions, ("", "_reverse"), strict=False):
+            getattr(theirs, f"weight_ih_l0{suffix}").copy_(w.W_x)
+            getattr(theirs, f"weight_hh_l0{suffix}").copy_(w.W_r)
+            getattr(theirs, f"bias_ih_l0{suffix}").copy_(w.b)
+            getattr(theirs, f"bias_hh_l0{suffix}").zero_()
+            if w.W_m is not None:
+                getattr(theirs, f"weight_hr_l0{suffix}").copy_(w.W_m)
 
 
 @pytest.mark.parametrize("projection", [0, P])
@@ -78,13 +95,7 @@ def test_equals_the_paper_with_autograd_when_cells_are_clipped():
 def test_equals_torch_without_peepholes(projection, dtype):
     layer = random_layer(projection, peepholes=False, dtype=dtype)
     theirs = torch.nn.LSTM(D, C, proj_size=projection).to(dtype)
-    with torch.no_grad():
-        theirs.weight_ih_l0.copy_(layer.W_x)  # the same order of gates; torch has two biases
-        theirs.weight_hh_l0.copy_(layer.W_r)
-        theirs.bias_ih_l0.copy_(layer.b)
-        theirs.bias_hh_l0.zero_()
-        if projection:
-            theirs.weight_hr_l0.copy_(layer.W_m)
+    copy_to_torch(layer, theirs)
     x, (c, r) = random_input(layer, frames=20)
     x.requires_grad_()
     output, state, clipped = layer(x, (c, r))
@@ -92,9 +103,10 @@ def test_equals_torch_without_peepholes(projection, dtype):
     for a, b in ((output, expected), (state[0], c_T[0]), (state[1], r_T[0])):
         torch.testing.assert_close(a, b)
     assert clipped == 0
-    pairs = [(layer.W_x, theirs.weight_ih_l0), (layer.W_r, theirs.weight_hh_l0), (layer.b, theirs.bias_ih_l0), (x, x)]
+    W_x, W_r, b, _, W_m = weights(layer)
+    pairs = [(W_x, theirs.weight_ih_l0), (W_r, theirs.weight_hh_l0), (b, theirs.bias_ih_l0), (x, x)]
     if projection:
-        pairs.append((layer.W_m, theirs.weight_hr_l0))
+        pairs.append((W_m, theirs.weight_hr_l0))
     ours = torch.autograd.grad((output**2).sum(), [pair[0] for pair in pairs])
     expected = torch.autograd.grad((expected**2).sum(), [pair[1] for pair in pairs])
     for a, b in zip(ours, expected, strict=True):
@@ -118,7 +130,7 @@ def test_chunks_with_carried_state_equal_the_whole(projection):
 def test_clipped_cell_is_what_follows_sees():
     layer = LSTM(1, 1, peepholes=False, clip=1.9)
     with torch.no_grad():
-        layer.b.copy_(torch.tensor([100.0, 100.0, 100.0, 100.0]))  # c grows by one a frame
+        layer.directions[0].b.copy_(torch.tensor([100.0, 100.0, 100.0, 100.0]))  # c grows by one a frame
     r, (c, _), clipped = layer(torch.zeros(4, 1, 1), layer.zero_state(1))
     torch.testing.assert_close(r.flatten(), torch.tanh(torch.tensor([1.0, 1.9, 1.9, 1.9])))
     assert c.item() == pytest.approx(1.9)
@@ -136,3 +148,41 @@ def test_nothing_is_changed_in_place():
     for a, b in zip((x, *state), before, strict=True):
         assert torch.equal(a, b)
     assert all((grad == 1).all() for grad in grads)
+
+
+@pytest.mark.parametrize("projection", [0, P])
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_both_directions_equal_torch_on_utterances_of_unequal_length(projection):
+    layer = random_layer(projection, peepholes=False, direction="both")
+    theirs = torch.nn.LSTM(D, C, proj_size=projection, bidirectional=True).double()
+    copy_to_torch(layer, theirs)
+    lengths = torch.tensor([20, 7, 13])
+    x, _ = random_input(layer, frames=20)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    expected, _ = torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0])
+    output, *_ = layer(x, layer.zero_state(3), lengths)
+    for s, n in enumerate(lengths):
+        torch.testing.assert_close(output[:n, s], expected[:n, s])
+
+
+@pytest.mark.parametrize("direction", ["backward", "both"])
+@pytest.mark.parametrize("projection", [0, P])
+def test_gradcheck_of_the_other_directions(projection, direction):
+    layer = random_layer(projection, direction=direction)
+    x, state = random_input(layer)
+    lengths = torch.tensor([4, 2, 3])
+
+    def run(x, c, r, *_):
+        r, state, _ = layer(x, (c, r), lengths)
+        return r, *state
+
+    given = [value.requires_grad_() for value in (x, *state)]
+    assert torch.autograd.gradcheck(run, [*given, *layer.parameters()])
+
+
+def test_backward_is_forward_on_what_is_turned_around():
+    layer, other = random_layer(P), random_layer(P, direction="backward")
+    other.load_state_dict(layer.state_dict())
+    x, state = random_input(layer)
+    for a, b in zip(other(x, state)[0], reversed(layer(x.flip(0), state)[0]), strict=True):
+        torch.testing.assert_close(a, b)

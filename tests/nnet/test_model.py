@@ -23,7 +23,7 @@ CONF = Path(__file__).parents[2] / "conf"
 )  # fmt: skip
 def test_parameter_counts_of_the_paper(cells, projection, layers, millions):
     with torch.device("meta"):
-        model = AcousticModel(ModelConfig(layers, cells, projection), 40, 14247)
+        model = AcousticModel(ModelConfig(layers=layers, cells=cells, projection=projection), 40, 14247)
     assert f"{count_parameters(model, biases=False) / 1e6:.2f}" == f"{millions:.2f}"
     assert count_parameters(model) - count_parameters(model, biases=False) == layers * 4 * cells + 14247
 
@@ -44,6 +44,45 @@ def test_log_posteriors_hear_the_delay():
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found.exp().sum(1), torch.ones(30))
     assert model.training
+
+
+WITHOUT_STATE = [
+    {"kind": "dnn", "left_context": 3, "right_context": 2},
+    {"direction": "both"},
+    {"direction": "both", "projection": 0, "left_context": 4, "right_context": 3},
+    {"direction": "backward"},
+]
+
+
+@pytest.mark.parametrize("changes", [{}, {"kind": "rnn"}, *WITHOUT_STATE])
+def test_log_posteriors_of_every_kind_have_the_utterances_lengths(changes):
+    model = small_model(**{"projection": 0 if "kind" in changes else 4, "delay": 0} | changes)
+    feats = [torch.randn(n, 3, generator=torch.Generator().manual_seed(n)) for n in (30, 1, 17)]
+    found = log_posteriors(model, feats, chunk=10)
+    assert [tuple(x.shape) for x in found] == [(30, 5), (1, 5), (17, 5)]
+    for together, x in zip(found, feats, strict=True):
+        torch.testing.assert_close(together, log_posteriors(model, [x])[0])
+
+
+def test_a_dnn_labels_the_middle_of_its_window():
+    model = small_model(kind="dnn", projection=0, delay=0, left_context=2, right_context=1).eval()
+    x = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    found = log_posteriors(model, [x])[0]
+    for t in range(9):
+        window = torch.cat([x[max(0, min(8, t + k))] for k in (-2, -1, 0, 1)])
+        hidden = window
+        for layer in model.layers:
+            hidden = torch.relu(layer.linear.weight @ hidden + layer.linear.bias)
+        torch.testing.assert_close(found[t], model.output(hidden).log_softmax(-1))
+
+
+def test_a_bidirectional_model_labels_the_middle_of_its_window():
+    model = small_model(direction="both", delay=0, left_context=4, right_context=3).eval()
+    everything = small_model(direction="both", delay=0).eval()
+    everything.load_state_dict(model.state_dict())
+    x = torch.randn(4 + 5 + 3, 2, 3, generator=torch.Generator().manual_seed(0))
+    logits = model(x, model.zero_state(2)).logits
+    torch.testing.assert_close(logits, everything(x, model.zero_state(2)).logits[4:9])
 
 
 def test_log_posteriors_of_several_utterances_are_those_of_each():
@@ -69,7 +108,7 @@ def test_initial_weights():
     model = small_model(init="uniform", init_range=0.02, cells=50)
     assert all(0.015 < w.abs().max() <= 0.02 for w in model.parameters() if w.numel() > 20)
     model = small_model(init="fan_in", forget_bias=1.0, cells=64)
-    layer = model.layers[0]
+    (layer,) = model.layers[0].directions
     assert 0.9 / math.sqrt(3) < layer.W_x.abs().max() <= 1 / math.sqrt(3)
     assert layer.b.view(4, 64).sum(1).tolist() == [0, 64, 0, 0]
     assert not layer.w_c.any()
@@ -114,7 +153,12 @@ def test_damaged_models_are_refused(tmp_path):
         ({"delay": -1}, "delay is -1; it has to be 0 or more"),
         ({"clip": 0.0}, "clip is 0.0; it has to be above 0"),
         ({"dropout": 1.0}, "dropout is 1.0; it has to be at least 0 and below 1"),
-        ({"init": "zero"}, "init is 'zero'; it has to be 'uniform' or 'fan_in'"),
+        ({"kind": "gru"}, "kind is 'gru'; it has to be one of lstm, rnn, dnn"),
+        ({"kind": "dnn"}, "delay is 5; a dnn hears the frames that follow without: it has to be 0"),
+        ({"direction": "both"}, "delay is 5; a network of direction both hears the frames that follow without"),
+        ({"kind": "rnn", "projection": 8}, "kind is rnn; only lstm has a projection"),
+        ({"left_context": 3}, "left_context and right_context are 3 and 0; a network that hears .* have to be 0"),
+        ({"init": "zero"}, "init is 'zero'; it has to be one of uniform, fan_in"),
     ],
 )
 def test_values_that_cannot_be(changes, message):
@@ -123,6 +167,10 @@ def test_values_that_cannot_be(changes, message):
 
 
 def test_shipped_configs_hold_known_keys():
-    for file in (CONF / "nnet").glob("*.yaml"):
-        ModelConfig(**yaml.safe_load(file.read_text())).check()
-    TrainConfig(**yaml.safe_load((CONF / "training.yaml").read_text())).check()
+    files = sorted((CONF / "nnet").rglob("*.yaml"))
+    assert len(files) > 8
+    for file in [CONF / "training.yaml", *files]:
+        given = yaml.safe_load(file.read_text())
+        assert given.keys() <= {"model", "training"}
+        ModelConfig(**given.get("model", {})).check()
+        TrainConfig(**given.get("training", {})).check()

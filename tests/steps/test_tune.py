@@ -26,8 +26,9 @@ def test_best_point(work, tuned):
     assert found["best"]["errors"] == min(point["errors"] for point in found["grid"]) == 0
     points = {(p["acoustic_scale"], p["insertion_penalty"], p["silence_deweight"]) for p in found["grid"]}
     assert len(points) == len(found["grid"])
-    # all scales at no penalty; then all penalties at the best scale; a GMM has no priors
+    # all scales at no penalty and at the best; all penalties at the best scale of no penalty; a GMM has no priors
     assert {(scale, 0.0, 1.0) for scale in synthetic.GRID.acoustic_scales} <= points
+    assert {(scale, found["best"]["insertion_penalty"], 1.0) for scale in synthetic.GRID.acoustic_scales} <= points
     assert {penalty for _, penalty, _ in points} == set(synthetic.GRID.insertion_penalties)
     assert {deweight for *_, deweight in points} == {1.0}
     assert {path.name for path in tuned.iterdir()} == {"text", "decode.json", "tune.json"}
