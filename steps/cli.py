@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_origin
 
 import jsonargparse
 import yaml
@@ -90,8 +90,9 @@ def _config_files(arguments: Sequence[str]) -> list[str]:
 def command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run a step as a command: its parameters are the arguments, its docstring the help.
 
-    Parameters without a default are positional arguments in their order, the others flags; parameters that are
-    dataclasses are groups of flags (``--fbank.num_mel_bins 40``) that ``--config FILE.yaml`` can set as well.
+    Parameters without a default are positional arguments in their order, the others flags; a list without a default
+    takes one word or more and has to be the last of the positional ones; parameters that are dataclasses are groups of
+    flags (``--fbank.num_mel_bins 40``) that ``--config FILE.yaml`` can set as well.
 
     Parameters
     ----------
@@ -106,12 +107,16 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
         With a one-line ``error: ...`` for wrong options and for every `InputError` and `ModelError`.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    switches = {p.name for p in inspect.signature(function).parameters.values() if p.annotation is bool}
+    parameters = inspect.signature(function).parameters.values()
+    switches = {p.name for p in parameters if p.annotation is bool}
+    lists = {p.name: p for p in parameters if get_origin(p.annotation) is list and p.default is p.empty}
     description = inspect.getdoc(function) or ""
     # without abbreviations: a misspelt option must not pass for the beginning of another
     parser = _Parser(description=description.split("\nParameters\n")[0].strip(), allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
-    parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    parser.add_function_arguments(function, as_positional=True, fail_untyped=True, skip=set(lists))
+    for name, p in lists.items():  # jsonargparse would want such a list as one word, "[a, b]"
+        parser.add_argument(name, nargs="+", type=get_args(p.annotation)[0], help="one or more")
     arguments = _normalise(arguments, switches)
     parser.files = "".join(f"{file}: " for file in _config_files(arguments))
     options = parser.parse_args(arguments)

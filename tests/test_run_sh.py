@@ -164,7 +164,7 @@ def test_paths_mean_the_same_from_anywhere(tmp_path):
     )
     assert here[0] == ("data", "local.an4", ["--corpus", f"{tmp_path}/a/corpus", f"{tmp_path}/a/w/data"])
     assert away[1].splitlines()[0].split()[4:] == ["local.an4", *here[0][2]]
-    assert f"--model {tmp_path}/a/mine.yaml" in away[1]
+    assert f"--config {tmp_path}/a/mine.yaml" in away[1]
     for _, _, arguments in here:
         assert not any("/" in argument and not argument.startswith("/") for argument in arguments)
 
