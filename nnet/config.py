@@ -36,6 +36,8 @@ class ModelConfig:
     left_context, right_context : int
         Of those networks: frames around the ones that are labelled. ``dnn`` reads the window of 1 + left + right frames
         at once; a bidirectional one starts that much earlier and later, where it is trained in chunks.
+    precision : str
+        Of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors that multiply it (AMX).
     dropout : float
         Probability with which a value of a layer's output is dropped in training.
     init : str
@@ -57,6 +59,7 @@ class ModelConfig:
     delay: int = 5
     left_context: int = 0
     right_context: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
     dropout: float = 0.0
     init: Literal["uniform", "fan_in"] = "fan_in"
     init_range: float = 0.02
@@ -73,7 +76,7 @@ class ModelConfig:
         _check(self, at_least={"layers": 1, "cells": 1} | not_negative, above={"clip": 0, "init_range": 0})
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
-        _check_choices(self, kind=KINDS, init=INITS, direction=DIRECTIONS)
+        _check_choices(self, kind=KINDS, init=INITS, direction=DIRECTIONS, precision=("fp32", "bf16"))
         if self.kind != "lstm" and (self.projection or self.direction != "forward"):
             raise ModelError(f"kind is {self.kind}; only lstm has a projection and other directions than forward")
         if self.carries_state:

@@ -50,22 +50,26 @@ class _Recurrence(torch.autograd.Function):
         w_c: Tensor,
         W_m: Tensor | None,
         clip: float,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         (T, S, D), C, R = x.shape, c_0.shape[1], r_0.shape[1]
-        gates = torch.addmm(b, x.reshape(T * S, D), W_x.t()).view(T, S, 4, C)  # W_x x_t + b of all frames
+        W_x, W_r, W_m = (None if W is None else W.to(dtype) for W in (W_x, W_r, W_m))
+        sums = b.repeat(T * S, 1)
+        add_product(sums, x.reshape(T * S, D), W_x.t())  # W_x x_t + b of all frames
+        gates = sums.view(T, S, 4, C)
         c, r = x.new_empty(T + 1, S, C), x.new_empty(T + 1, S, R)  # c[t + 1], r[t + 1] belong to frame t
         c[0], r[0] = c_0, r_0
         h = x.new_empty(T, S, C)  # tanh(c_t)
         m = r[1:] if W_m is None else x.new_empty(T, S, C)
         step, arrays = _cell(gates, c, h, m, w_c)
-        sums, r_t, m_t, W_r_t = gates.view(T, S, 4 * C).unbind(0), r.unbind(0), m.unbind(0), W_r.t()
+        sums_t, r_t, m_t, W_r_t = sums.split(S), r.unbind(0), m.unbind(0), W_r.t()
         W_m_t = None if W_m is None else W_m.t()
         clipped = 0
         for t in range(T):
-            sums[t].addmm_(r_t[t], W_r_t)  # + W_r r_{t-1}
+            add_product(sums_t[t], r_t[t], W_r_t)  # + W_r r_{t-1}
             clipped += step.forward(t, *arrays, clip)
             if W_m_t is not None:
-                torch.mm(m_t[t], W_m_t, out=r_t[t + 1])  # r_t = W_rm m_t
+                write_product(r_t[t + 1], m_t[t], W_m_t)  # r_t = W_rm m_t
         ctx.clip = clip
         ctx.save_for_backward(x, W_x, W_r, w_c, W_m, gates, c, h, m, r)
         share = torch.as_tensor(clipped / (T * S * C), dtype=x.dtype, device=x.device)
@@ -85,22 +89,47 @@ class _Recurrence(torch.autograd.Function):
         dm = torch.empty_like(dc)
         dgates, dw_c = torch.empty_like(gates), torch.zeros_like(w_c)
         step, (dm_array, *arrays) = _cell(dm, dc, gates, c, h, w_c, dgates, dw_c)
-        dsums, dr_t = dgates.view(T, S, 4 * C).unbind(0), dr.unbind(0)
+        dsums = dgates.view(T * S, 4 * C)
+        dsums_t, dr_t = dsums.split(S), dr.unbind(0)
         for t in reversed(range(T)):
             if W_m is None:
                 dm.copy_(dr_t[t + 1])
             else:
-                torch.mm(dr_t[t + 1], W_m, out=dm)  # dm_t = W_rmᵀ dr_t
+                write_product(dm, dr_t[t + 1], W_m)  # dm_t = W_rmᵀ dr_t
             step.backward(t, dm_array, *arrays, ctx.clip)
-            dr_t[t].addmm_(dsums[t], W_r)  # dr_{t-1} += W_rᵀ dsums_t
+            add_product(dr_t[t], dsums_t[t], W_r)  # dr_{t-1} += W_rᵀ dsums_t
 
         # what no frame waits for, for all frames at once
-        rows = dgates.view(T * S, 4 * C)
-        dx = (rows @ W_x).view(x.shape) if ctx.needs_input_grad[0] else None
-        dW_x = rows.t() @ x.reshape(T * S, -1)
-        dW_r = rows.t() @ r[:-1].reshape(T * S, R)
-        dW_m = None if W_m is None else dr[1:].reshape(T * S, R).t() @ m.view(T * S, C)
-        return dx, dc, dr[0], dW_x, dW_r, rows.sum(0), dw_c, dW_m, None
+        dx = product(dsums, W_x).view(x.shape) if ctx.needs_input_grad[0] else None
+        dtype = W_x.dtype
+        dW_x = product(dsums.t(), x.reshape(T * S, -1).to(dtype))
+        dW_r = product(dsums.t(), r[:-1].reshape(T * S, R).to(dtype))
+        dW_m = None if W_m is None else product(dr[1:].reshape(T * S, R).t(), m.view(T * S, C).to(dtype))
+        return dx, dc, dr[0], dW_x, dW_r, dsums.sum(0), dw_c, dW_m, None, None
+
+
+# Products in the precision of the second factor, of which the result has that of the first.
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a b``."""
+    return a @ b if a.dtype == b.dtype else (a.to(b.dtype) @ b).to(a.dtype)
+
+
+def write_product(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """Compute ``out = a b``."""
+    if a.dtype == b.dtype:
+        torch.mm(a, b, out=out)
+    else:
+        out.copy_(a.to(b.dtype) @ b)
+
+
+def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """Compute ``out += a b``."""
+    if a.dtype == b.dtype:
+        out.addmm_(a, b)
+    else:
+        out.add_(a.to(b.dtype) @ b)
 
 
 def lstm(
@@ -112,6 +141,7 @@ def lstm(
     w_c: Tensor | None = None,
     W_m: Tensor | None = None,
     clip: float = 50.0,
+    precision: str = "fp32",
 ) -> tuple[Tensor, State, Tensor]:
     """Run the layer over one chunk of T frames of S streams.
 
@@ -134,6 +164,8 @@ def lstm(
     clip : float
         Cells are kept in [-clip, clip]. The clipped cell is what o_t, m_t and the next frame see; no gradient passes
         where a cell is at the limit.
+    precision : str
+        Of the matrix products: ``fp32``, which leaves all as it is given, or ``bf16``; gates and cells are not rounded.
 
     Returns
     -------
@@ -143,9 +175,9 @@ def lstm(
     clipped : Tensor, scalar
         The share of cells at the limit.
     """
-    r, c_T, r_T, clipped = _Recurrence.apply(
-        x, *state, W_x, W_r, b, b.new_zeros(3, len(b) // 4) if w_c is None else w_c, W_m, clip
-    )
+    peepholes = b.new_zeros(3, len(b) // 4) if w_c is None else w_c
+    dtype = torch.bfloat16 if precision == "bf16" else x.dtype
+    r, c_T, r_T, clipped = _Recurrence.apply(x, *state, W_x, W_r, b, peepholes, W_m, clip, dtype)
     return r, (c_T, r_T), clipped
 
 
@@ -172,10 +204,10 @@ class LSTM(nn.Module):
     projection : int
         R, the size of the recurrent projection of each direction; 0 for none, which makes it C.
     peepholes : bool
-    clip : float
+    clip, precision
         See `lstm`.
     direction : str
-        ``forward``; ``backward``, from an utterance's last frame to its first; or ``both``, side by side: (Graves and
+        ``forward``; ``backward``, from an utterance's last frame to its first; or ``both``, side by side (Graves and
         Schmidhuber, 2005).
 
     Example
@@ -194,11 +226,12 @@ class LSTM(nn.Module):
         peepholes: bool = True,
         clip: float = 50.0,
         direction: str = "forward",
+        precision: str = "fp32",
     ) -> None:
         super().__init__()
         self.backwards = {"forward": [False], "backward": [True], "both": [False, True]}[direction]
         self.directions = nn.ModuleList(Direction(input_dim, cells, projection, peepholes) for _ in self.backwards)
-        self.clip = clip
+        self.clip, self.precision = clip, precision
         self.cells, self.output_dim = cells * len(self.backwards), (projection or cells) * len(self.backwards)
 
     def zero_state(self, streams: int) -> State:
@@ -216,7 +249,15 @@ class LSTM(nn.Module):
             self.directions, self.backwards, *(part.chunk(len(self.backwards), 1) for part in state), strict=True
         ):
             r, after, clipped = lstm(
-                turned(x, lengths) if back else x, tuple(before), w.W_x, w.W_r, w.b, w.w_c, w.W_m, self.clip
+                turned(x, lengths) if back else x,
+                tuple(before),
+                w.W_x,
+                w.W_r,
+                w.b,
+                w.w_c,
+                w.W_m,
+                self.clip,
+                self.precision,
             )
             results.append((turned(r, lengths) if back else r, *after, clipped))
         if len(results) == 1:

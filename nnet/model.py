@@ -88,7 +88,9 @@ def _layer(config: ModelConfig, width: int) -> nn.Module:
         return Dense(width, config.cells)
     if config.kind == "rnn":
         return RNN(width, config.cells)
-    return LSTM(width, config.cells, config.projection, config.peepholes, config.clip, config.direction)
+    return LSTM(
+        width, config.cells, config.projection, config.peepholes, config.clip, config.direction, config.precision
+    )
 
 
 def carry_state(state: list[State], rows: Tensor) -> list[State]:

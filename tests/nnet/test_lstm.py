@@ -186,3 +186,21 @@ def test_backward_is_forward_on_what_is_turned_around():
     x, state = random_input(layer)
     for a, b in zip(other(x, state)[0], reversed(layer(x.flip(0), state)[0]), strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("projection", [0, 24])
+def test_products_in_bf16_give_almost_the_same_gradients(projection):
+    random = torch.Generator().manual_seed(1)
+    layer = LSTM(40, 64, projection)
+    for w in layer.parameters():
+        torch.nn.init.uniform_(w, -0.3, 0.3, generator=random)
+    x = torch.randn(20, 4, 40, generator=random, requires_grad=True)
+    grads = {}
+    for layer.precision in ("fp32", "bf16"):
+        r, (c, _), _ = layer(x, layer.zero_state(4))
+        assert r.dtype == c.dtype == torch.float32
+        grads[layer.precision] = torch.autograd.grad((r**2).sum() + c.sum(), [x, *layer.parameters()])
+    for ours, exact in zip(grads["bf16"], grads["fp32"], strict=True):
+        assert ours.dtype == torch.float32
+        assert not torch.equal(ours, exact)
+        assert torch.cosine_similarity(ours.flatten(), exact.flatten(), 0) > 0.99
