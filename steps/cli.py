@@ -119,7 +119,10 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
         parser.add_argument(name, nargs="+", type=get_args(p.annotation)[0], help="one or more")
     arguments = _normalise(arguments, switches)
     parser.files = "".join(f"{file}: " for file in _config_files(arguments))
-    options = parser.parse_args(arguments)
+    try:
+        options = parser.parse_args(arguments)
+    except UnicodeDecodeError as error:
+        sys.exit(f"error: {parser.files}not UTF-8 text: {error.reason} at byte {error.start}")
     try:
         values = parser.instantiate(options)
         values.pop("config", None)

@@ -112,6 +112,13 @@ def test_a_key_given_twice_in_a_file_of_one_group_is_refused(call, yaml):
         call(f"d f --fbank {yaml('dither: 1.0')} --fbank {yaml('dither: 1.0' + chr(10) + 'dither: 0.5')}")
 
 
+def test_a_config_file_that_is_not_utf8_is_named(call, tmp_path):
+    file = tmp_path / "latin.yaml"
+    file.write_bytes("nj: 2 # für alle".encode("latin-1"))
+    with pytest.raises(SystemExit, match=r"error: .*latin\.yaml: not UTF-8 text: invalid start byte at byte 9"):
+        call(f"d f --config {file}")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
