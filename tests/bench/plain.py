@@ -15,7 +15,7 @@ class Plain(nn.Module):
     """A stack of nn.LSTM (without peepholes and clipping, which it lacks), nn.RNN, or nn.Linear and nn.ReLU.
 
     A bidirectional layer hears the padding too, where ours begins at each stream's end: torch would have to pack the
-    streams for that, which takes it longer (ten times, for whole utterances).
+    streams for that, and without oneDNN, which it then cannot use, it takes several times as long.
     """
 
     def __init__(self, config: ModelConfig, input_dim: int, num_pdfs: int) -> None:
