@@ -1,7 +1,7 @@
 """The elementwise part of one frame of the recurrent layer, in plain torch operations: any device, any precision.
 
-`nnet.cell_compiled` does the same in one pass over memory. The products with W_x, W_r and W_rm are the caller's, and so
-are all arrays; both functions write in place.
+It is written to be read; `nnet.cell_compiled` does the same in one pass over memory, without a temporary. The products
+with W_x, W_r and W_rm are the caller's, and so are all arrays; both functions write in place.
 """
 
 from torch import Tensor, mul, ops, tanh
@@ -28,7 +28,7 @@ def forward(t: int, gates: Tensor, c: Tensor, h: Tensor, m: Tensor, w_c: Tensor,
 
     Returns
     -------
-    int
+    Tensor, scalar
         The number of cells at the limit.
     """
     i, f, g, o = gates[t].unbind(1)

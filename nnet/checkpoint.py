@@ -48,7 +48,7 @@ class Progress:
         Spent training so far.
     kept : list of (int, float)
         The epochs whose weights are averaged in the end, with their dev frame accuracy; the first epoch is 1.
-    last_accuracy : float
+    best_accuracy, last_accuracy : float
         On dev.
     since_epoch, since_log : Sums
     log_size : int
@@ -63,6 +63,7 @@ class Progress:
     finished: bool = False
     seconds: float = 0.0
     kept: list[tuple[int, float]] = field(default_factory=list)
+    best_accuracy: float = -1.0
     last_accuracy: float = -1.0
     since_epoch: Sums = field(default_factory=Sums)
     since_log: Sums = field(default_factory=Sums)
@@ -111,7 +112,7 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
     tensors, metadata = read_tensors(path)
     try:
         known = json.loads(metadata["progress"])
-        position = Position(known["position"]["next"], tuple(map(tuple, known["position"]["rows"])))
+        position = Position(**known["position"] | {"rows": tuple(map(tuple, known["position"]["rows"]))})
         sums = {name: Sums(**known[name]) for name in ("since_epoch", "since_log")}
         kept = [(epoch, accuracy) for epoch, accuracy in known["kept"]]
         progress = Progress(**known | {"position": position, "kept": kept} | sums)

@@ -22,13 +22,13 @@ NO_TARGET = -100
 class Position:
     """A place between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
 
-    A row may stand for a window of frames still to be trained on, see `windows`.
-
-    Utterances are indices into the epoch's order.
+    Utterances are indices into the epoch's order. Between two chunks of `windows`, `next` is the first utterance of the
+    pool, and `done` tells how many of its windows were given.
     """
 
     next: int = 0
     rows: tuple[tuple[int, int], ...] = ()
+    done: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Chunk:
 
 def shuffled(utterances: Sequence[str], seed: int, epoch: int) -> list[str]:
     """Give the utterances in the order of an epoch; it depends on nothing but the ids, the seed and the epoch."""
-    return [sorted(utterances)[i] for i in np.random.default_rng([seed, epoch]).permutation(len(utterances))]
+    names = sorted(utterances)
+    return [names[i] for i in np.random.default_rng([seed, epoch]).permutation(len(names))]
 
 
 class Epochs(Sequence[str]):
@@ -199,23 +200,24 @@ def windows(
         See `chunks`.
     """
     left, right = context
-    following, todo = position.next, list(position.rows)
-    read = partial(_read_altered, reader, order, 0, alter)
-    utterances = {i: read(i) for i in sorted({i for i, _ in todo})}
-    while todo or following < len(order):
-        if not todo:
-            utterances = {i: read(i) for i in range(following, min(following + pool, len(order)))}
-            todo = _shuffled_windows({i: len(y) for i, (_, y) in utterances.items()}, frames, streams, seed)
-            following += len(utterances)
-        group, todo = todo[:streams], todo[streams:]
-        parts = []
-        for i, start in group:
-            x, y = utterances[i]
-            T = min(frames or len(y), len(y) - start)
-            near = torch.arange(start - left, start + T + right).clamp(0, len(y) - 1)
-            parts.append((x[near], y[start : start + T]))
-        carry = torch.full((len(group),), -1)
-        yield Chunk(*_side_by_side(parts), carry, tuple(order[i] for i, _ in group), Position(following, tuple(todo)))
+    first, done = position.next, position.done
+    while first < len(order):
+        indices = range(first, min(first + pool, len(order)))
+        utterances = {i: _read_altered(reader, order, 0, alter, i) for i in indices}
+        places = _shuffled_windows({i: len(y) for i, (_, y) in utterances.items()}, frames, streams, seed)
+        while done < len(places):
+            group = places[done : done + streams]
+            parts = []
+            for i, start in group:
+                x, y = utterances[i]
+                end = min(start + (frames or len(y)), len(y))
+                near = torch.arange(start - left, end + right).clamp(0, len(y) - 1)
+                parts.append((x[near], y[start:end]))
+            done += len(group)
+            after = Position(first, done=done) if done < len(places) else Position(indices.stop)
+            carry = torch.full((len(group),), -1)
+            yield Chunk(*_side_by_side(parts), carry, tuple(order[i] for i, _ in group), after)
+        first, done = indices.stop, 0
 
 
 def _read_altered(

@@ -1,12 +1,10 @@
 """What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/training.yaml."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from nnet.augment import Masks
 from nnet.errors import ModelError
-
-KINDS, INITS, DIRECTIONS = ("lstm", "rnn", "dnn"), ("uniform", "fan_in"), ("forward", "backward", "both")
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,9 @@ class ModelConfig:
         _check(self, at_least={"layers": 1, "cells": 1} | not_negative, above={"clip": 0, "init_range": 0})
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
-        _check_choices(self, kind=KINDS, init=INITS, direction=DIRECTIONS, precision=("fp32", "bf16"))
-        if self.kind != "lstm" and (self.projection or self.direction != "forward"):
-            raise ModelError(f"kind is {self.kind}; only lstm has a projection and other directions than forward")
+        _check_choices(self)
+        if self.kind != "lstm" and (self.projection or self.direction != "forward" or self.precision != "fp32"):
+            raise ModelError(f"kind is {self.kind}; only lstm has a projection, other directions and another precision")
         if self.carries_state:
             if self.left_context or self.right_context:
                 raise ModelError(
@@ -159,7 +157,7 @@ class TrainConfig:
             },
             above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
         )  # fmt: skip
-        _check_choices(self, optimizer=("adam", "sgd"), schedule=("exponential", "newbob"), average=("best", "last"))
+        _check_choices(self)
         if self.momentum >= 1:
             raise ModelError(f"momentum is {self.momentum}; it has to be below 1")
         if self.final_lr > self.initial_lr:
@@ -175,7 +173,24 @@ def _check(config: ModelConfig | TrainConfig, at_least: dict[str, float], above:
             raise ModelError(f"{name} is {getattr(config, name)}; it has to be above {limit}")
 
 
-def _check_choices(config: ModelConfig | TrainConfig, **known: tuple[str, ...]) -> None:
-    for name, values in known.items():
-        if getattr(config, name) not in values:
-            raise ModelError(f"{name} is '{getattr(config, name)}'; it has to be one of {', '.join(values)}")
+def _check_choices(config: ModelConfig | TrainConfig) -> None:
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
+            known = ", ".join(get_args(hint))
+            raise ModelError(f"{name} is '{getattr(config, name)}'; it has to be one of {known}")
+
+
+def check_pair(model: ModelConfig, training: TrainConfig) -> None:
+    """Raise a ModelError that names the first value that cannot be, or the two that do not go together."""
+    model.check()
+    training.check()
+    if model.carries_state and not training.frames:
+        raise ModelError(
+            f"frames is 0, whole utterances, but a {model.kind} of direction {model.direction} is trained on chunks "
+            "that follow one another: it has to be 1 or more"
+        )
+    if model.direction != "forward" and training.frames and not model.left_context + model.right_context:
+        raise ModelError(
+            f"frames is {training.frames}, but a network of direction {model.direction} without left_context and "
+            "right_context hears nothing around such a chunk: set one of them, or frames to 0 for whole utterances"
+        )

@@ -26,7 +26,8 @@ class TrainingLog:
     def __init__(self, directory: Path, size: int, frames: int) -> None:
         self.path = directory / LOG
         write_bytes(self.path, self.path.read_bytes()[:size] if self.path.exists() else b"")
-        self.board = SummaryWriter(str(directory / BOARD), purge_step=frames or None, write_to_disk=True)
+        # of what a killed run wrote, steps from purge_step on are forgotten; those up to the checkpoint stay
+        self.board = SummaryWriter(str(directory / BOARD), purge_step=frames + 1)
 
     def write(self, frames: int, **figures: float) -> int:
         """Add a line; return the size of train.jsonl."""

@@ -1,4 +1,4 @@
-"""The acoustic model: a stack of recurrent layers with a softmax output over the pdfs."""
+"""The acoustic model: a stack of layers with a softmax output over the pdfs."""
 
 import json
 import math
@@ -15,6 +15,8 @@ from nnet.errors import ModelError
 from nnet.files import read_tensors, write_bytes, write_tensors
 from nnet.lstm import LSTM, Direction, State
 from nnet.simple_layers import RNN, Dense, stack_frames
+
+MOST_FRAMES = 10_000  # of whole utterances side by side in log_posteriors
 
 
 class Output(NamedTuple):
@@ -153,7 +155,8 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     feats : sequence of Tensor, shape (T, D)
         The utterances; they are computed side by side, so equal lengths waste nothing.
     chunk : int
-        Frames computed at a time, which bounds the memory; networks that carry no state get the whole utterances.
+        Frames computed at a time, which bounds the memory. Networks that hear both ways need the whole utterances; of
+        long ones, fewer are computed side by side.
 
     Returns
     -------
@@ -167,7 +170,11 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     for x in feats:
         if x.shape[1] != model.input_dim:
             raise ModelError(f"the features have {x.shape[1]} dimensions, the model was trained on {model.input_dim}")
-    delay, left, right = model.config.delay, model.config.left_context, model.config.right_context
+    config, whole = model.config, model.config.direction != "forward"
+    if whole and len(feats) > 1 and len(feats) * max(map(len, feats)) > MOST_FRAMES:
+        half = len(feats) // 2
+        return log_posteriors(model, feats[:half]) + log_posteriors(model, feats[half:])
+    delay, left, right = config.delay, config.left_context, config.right_context
     extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
     lengths = torch.tensor([len(x) for x in extended])
     longest = nn.utils.rnn.pad_sequence(extended)
@@ -175,7 +182,10 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     model.eval()
     state, results = model.zero_state(len(feats)), []
     with torch.no_grad():
-        for x in longest.split(chunk) if model.config.carries_state else [longest]:
+        step = len(longest) if whole else chunk
+        around = 0 if config.carries_state else left + right
+        for start in range(0, len(longest) - around, step):
+            x = longest[start : start + step + around]
             logits, state, _ = model(x, state, lengths)
             results.append(logits.log_softmax(-1))
     model.train(training)

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from nnet.config import TrainConfig
 
 OptimizerState = dict[str, Tensor]
 Update = Callable[[Tensor, Tensor, OptimizerState, float], None]
@@ -70,3 +73,8 @@ def adam(
     second = state["second"].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
     root = second.sqrt().div_(math.sqrt(1 - beta2**steps)).add_(epsilon)
     params.addcdiv_(first, root, value=-lr / (1 - beta1**steps))
+
+
+def update_of(config: TrainConfig) -> Update:
+    """Return the update that a training config asks for."""
+    return partial(sgd, momentum=config.momentum) if config.optimizer == "sgd" else adam

@@ -7,7 +7,7 @@ from nnet.lstm import State
 
 
 class RNN(nn.Module):
-    """A recurrent layer without gates: r_t = tanh(W_x x_t + W_r r_{t-1} + b).
+    """A recurrent layer without gates: r_t = tanh(W_x x_t + b_x + W_r r_{t-1} + b_r), as in `torch.nn.RNN`.
 
     Parameters
     ----------

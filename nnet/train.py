@@ -14,12 +14,12 @@ from tqdm import tqdm
 from nnet.augment import Masks, masked
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
 from nnet.chunks import NO_TARGET, Chunk, Epochs, Position, Reader, chunks, read_delayed, windows
-from nnet.config import ModelConfig, TrainConfig
+from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
 from nnet.log import TrainingLog
 from nnet.lstm import State
 from nnet.model import AcousticModel, Output, carry_state
-from nnet.optimizer import Update, adam, flatten, sgd
+from nnet.optimizer import flatten, update_of
 from nnet.threads import set_threads
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -62,7 +62,7 @@ def train(
     directory : path
         Gets train.jsonl and the checkpoint.
     seed : int
-        Of the utterances' order and of dropout.
+        Of the utterances' order, their masks and dropout.
     threads : int
     silence_pdfs : sequence of int
         The pdfs to which ``config.silence_weight`` applies.
@@ -72,7 +72,7 @@ def train(
     ModelError
         When the data does not fit the model, or the loss is not finite; the last checkpoint stays.
     """
-    config.check()
+    check_pair(model.config, config)
     directory = Path(directory)
     set_threads(threads)
     torch.manual_seed(seed)
@@ -86,7 +86,7 @@ def train(
         print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
     log = TrainingLog(directory, progress.log_size, progress.frames)
     weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight)
-    update: Update = partial(sgd, momentum=config.momentum) if config.optimizer == "sgd" else adam
+    update = update_of(config)
 
     planned = config.epochs * frames_per_epoch
     saved = time.monotonic()
@@ -107,8 +107,7 @@ def train(
                 write_log(log, progress, progress.since_log, lr)
                 bar.set_postfix(averages(progress.since_log))
                 progress.since_log = Sums()
-            # an epoch ends when its last utterance has begun, the last one when all utterances have ended
-            ended = chunk.position.next >= (progress.epoch + 1) * order.per_epoch and progress.epoch + 1 < config.epochs
+            ended = progress.frames >= (progress.epoch + 1) * frames_per_epoch
             if ended:
                 end_epoch(model, dev_reader, config, progress, run, log, planned)
                 clock = time.monotonic()
@@ -117,9 +116,6 @@ def train(
                 saved = time.monotonic()
             if progress.finished:
                 break
-        if not progress.finished and progress.epoch < config.epochs:
-            end_epoch(model, dev_reader, config, progress, run, log, planned)
-            save_checkpoint(directory / CHECKPOINT, run, progress)
     return take_kept(model, run, progress, dev_reader, config)
 
 
@@ -218,7 +214,8 @@ def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 1
     if config.carries_state:
         todo = chunks(reader, names, streams, frames, config.delay)
     else:
-        todo = windows(reader, names, streams, 0, (config.left_context, config.right_context), seed=0, pool=streams)
+        context, whole = (config.left_context, config.right_context), config.direction != "forward"
+        todo = windows(reader, names, streams, 0 if whole else frames, context, seed=0, pool=streams)
     total, state = Sums(), []
     with torch.no_grad():
         for chunk in todo:
@@ -257,7 +254,8 @@ def end_epoch(
     means = averages(progress.since_epoch)
     write_log(log, progress, progress.since_epoch, lr, {"dev_loss": dev_loss, "dev_accuracy": accuracy})
     progress.epoch += 1
-    best = accuracy > max((kept for _, kept in progress.kept), default=-1.0)
+    best = accuracy > progress.best_accuracy
+    progress.best_accuracy = max(progress.best_accuracy, accuracy)
     keep(config, progress, run, accuracy)
     tqdm.write(
         f"Epoch {progress.epoch}: loss {means['loss']:.3f}, frame accuracy {means['accuracy']:.2%}; "
@@ -337,6 +335,8 @@ def check_data(model: AcousticModel, reader: Reader, name: str) -> int:
                 f"utterance {utterance} has pdfs from {targets.min()} to {targets.max()}, the model those from 0 to "
                 f"{model.num_pdfs - 1}"
             )
+        if not torch.isfinite(feats).all():
+            raise ModelError(f"utterance {utterance} has features that are not finite")
         total, longest = total + len(feats), max(longest, len(feats))
     if not total:
         raise ModelError(f"there are no frames of {name} data")

@@ -31,7 +31,8 @@ from typing import Any
 from steps.errors import InputError
 from steps.output import fingerprint, state, writing
 
-NOT_IN_KEY = ("--nj", "--threads")  # options that change how fast a stage is, not what it gives
+# options that change how fast a stage is, not what it gives; but for a network's last bits, which --threads changes
+NOT_IN_KEY = ("--nj", "--threads")
 
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1

@@ -1,4 +1,4 @@
-"""Train a recurrent network on aligned features."""
+"""Train a network on aligned features."""
 
 import importlib.metadata
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import yaml
 
-from nnet.config import ModelConfig, TrainConfig
+from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.model import AcousticModel, count_parameters, initialise, save_model
 from nnet.train import train
 from steps.cli import command
@@ -39,11 +39,11 @@ def train_nnet(
     seed: int = 1,
     threads: int = 2,
 ) -> None:
-    """Train a recurrent network on filterbanks and the pdfs of an alignment.
+    """Train a network on filterbanks and the pdfs of an alignment.
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
-    and environment.json. The best epoch by dev frame accuracy is kept. A killed run goes on from its last checkpoint
-    and ends with the same weights.
+    and environment.json. The weights of the best epoch by dev frame accuracy are kept, or the average of several.
+    A killed run goes on from its last checkpoint and ends with the same weights.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def train_nnet(
     threads : int
         Processor cores to compute with.
     """
-    training.check()
+    check_pair(model, training)
     options = training_options(feats, "fbank")
     transitions = read_transition_model(ali)
     if tree_hash(ali) != tree_hash(dev_ali):

@@ -27,8 +27,9 @@ from steps.hmm.alignments import write_alignments
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.transitions import transition_model, write_transition_model
 from steps.hmm.tree import monophone_tree, write_tree
+from steps.nnet_file import read_nnet_file
 from steps.train_nnet import train_nnet
-from tests.bench.train import CONF, read_conf
+from tests.bench.train import CONF
 
 UTTERANCES, FRAMES, UPDATES = 300, 400, 200  # 19 MB of features, read in training for about half of an epoch
 PHONES = 41  # 125 pdfs
@@ -50,7 +51,7 @@ def main() -> None:
 
 def measure(*folders: Path) -> None:
     """Train in this process and print its peak in KiB, as the kernel counts."""
-    model, training = read_conf(CONF / "nnet" / "lstmp.yaml")
+    model, training = read_nnet_file(CONF / "training.yaml", CONF / "nnet" / "lstmp.yaml")
     all_chunks = nnet.train.training_chunks
     with patch("nnet.train.training_chunks", lambda *arguments: islice(all_chunks(*arguments), UPDATES)):
         train_nnet(*folders, model=model, training=training, threads=1)

@@ -12,7 +12,6 @@ those of torch.nn that is, the median of the rounds' ratios.
 import argparse
 import json
 from collections.abc import Callable, Iterable
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -23,10 +22,10 @@ import torch
 from nnet.chunks import NO_TARGET, Chunk, Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.model import AcousticModel, count_parameters, initialise
-from nnet.optimizer import adam, flatten, sgd
+from nnet.optimizer import flatten, update_of
 from nnet.threads import set_threads
 from nnet.train import train_chunk, training_chunks
-from steps.cli import command
+from steps.nnet_file import read_nnet_file
 from tests.bench.plain import Plain, Trainer
 from tests.bench.turns import in_turns, ratio
 
@@ -46,22 +45,11 @@ def main() -> None:
     print("network        parameters  frames/s   torch.nn  over_torch")
     summary = {}
     for file in parser.parse_args().conf:
-        model, training = read_conf(file)
+        model, training = read_nnet_file(CONF / "training.yaml", file)
         parameters, ours, theirs, over_torch = measure(model, training, data)
         print(f"{file.stem:14}{parameters:11,}{ours:10.0f}{theirs:11.0f}{over_torch:12.2f}", flush=True)
         summary[file.stem] = {"frames_per_second": round(ours), "over_torch": round(over_torch, 3)}
     print(json.dumps(summary))
-
-
-def read_conf(file: Path) -> tuple[ModelConfig, TrainConfig]:
-    """What steps.train_nnet makes of conf/training.yaml and a network's file on top of it."""
-    read = []
-
-    def take(model: ModelConfig = ModelConfig(), training: TrainConfig = TrainConfig()) -> None:
-        read.append((model, training))
-
-    command(take, [f"--config={CONF / 'training.yaml'}", f"--config={file}"])
-    return read[0]
 
 
 def synthetic_data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -119,7 +107,7 @@ def train_rounds(rounds: list[list[Chunk]], step: Callable[[Chunk], object]) -> 
 
 def our_step(model: AcousticModel, config: TrainConfig) -> Callable[[Chunk], None]:
     params, grad = flatten(model)
-    update = partial(sgd, momentum=config.momentum) if config.optimizer == "sgd" else adam
+    update = update_of(config)
     state, optimizer = [], {}
 
     def step(chunk: Chunk) -> None:

@@ -30,7 +30,8 @@ class Slow(dict):
 
 
 RECURRENT = ModelConfig(layers=2, cells=8, projection=6, dropout=0.2)
-WITHOUT_STATE = ModelConfig(layers=2, cells=8, direction="both", dropout=0.2, delay=0, left_context=2, right_context=3)
+BOTH_WAYS = ModelConfig(layers=2, cells=8, direction="both", dropout=0.2, delay=0, left_context=2, right_context=3)
+FEED_FORWARD = ModelConfig(kind="dnn", layers=2, cells=8, dropout=0.2, delay=0, left_context=2)
 
 
 def run(directory, slow=False, config=RECURRENT, **changes):
@@ -38,7 +39,7 @@ def run(directory, slow=False, config=RECURRENT, **changes):
     model = AcousticModel(config, input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     data = bits(40, shift=-2)
-    usual = {"streams": 4, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001, "average_epochs": 2}
+    usual = {"streams": 4, "shuffle": 16, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001, "average_epochs": 2}
     training = TrainConfig(**usual | changes)
     dev = bits(5, shift=-2, seed=1)
     result = train(model, Slow(data) if slow else data, dev, training, directory, seed=1, threads=1)
@@ -46,4 +47,4 @@ def run(directory, slow=False, config=RECURRENT, **changes):
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], slow=True, checkpoint_seconds=0.0)
+    run(sys.argv[1], slow=True, checkpoint_seconds=0.0, optimizer=sys.argv[2])

@@ -145,3 +145,16 @@ def test_windows_of_an_utterance_are_apart():
     reader = corpus([40] * 8)
     seen = [chunk.utterances for chunk in windows(reader, list(reader), 16, 1, (5, 5), seed=1, pool=8)]
     assert min(len(set(names)) for names in seen) > 3
+
+
+def test_windows_read_no_more_than_the_pool():
+    read = []
+
+    class Counting(dict):
+        def __getitem__(self, name):
+            read.append(name)
+            return super().__getitem__(name)
+
+    reader = Counting(corpus([20] * 10))
+    next(windows(reader, list(reader), 2, 5, (1, 1), seed=1, pool=3))
+    assert read == ["u0", "u1", "u2"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from nnet.config import ModelConfig, TrainConfig
+from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
 from nnet.model import AcousticModel, carry_state, count_parameters, initialise, load_model, log_posteriors, save_model
 
@@ -157,6 +157,7 @@ def test_damaged_models_are_refused(tmp_path):
         ({"kind": "dnn"}, "delay is 5; a dnn hears the frames that follow without: it has to be 0"),
         ({"direction": "both"}, "delay is 5; a network of direction both hears the frames that follow without"),
         ({"kind": "rnn", "projection": 8}, "kind is rnn; only lstm has a projection"),
+        ({"kind": "dnn", "delay": 0, "precision": "bf16"}, "kind is dnn; only lstm has .* another precision"),
         ({"left_context": 3}, "left_context and right_context are 3 and 0; a network that hears .* have to be 0"),
         ({"init": "zero"}, "init is 'zero'; it has to be one of uniform, fan_in"),
     ],
@@ -172,5 +173,32 @@ def test_shipped_configs_hold_known_keys():
     for file in [CONF / "training.yaml", *files]:
         given = yaml.safe_load(file.read_text())
         assert given.keys() <= {"model", "training"}
-        ModelConfig(**given.get("model", {})).check()
-        TrainConfig(**given.get("training", {})).check()
+        check_pair(ModelConfig(**given.get("model", {})), TrainConfig(**given.get("training", {})))
+
+
+def test_the_eight_networks_are_about_equally_large():
+    sizes = {}
+    for file in (CONF / "nnet").glob("*.yaml"):
+        with torch.device("meta"):
+            model = AcousticModel(ModelConfig(**yaml.safe_load(file.read_text())["model"]), 40, 124)
+        sizes[file.stem] = count_parameters(model)
+    assert sizes.keys() == {"dnn", "rnn", "lstm", "lstm_deep", "lstmp", "lstmp_deep", "blstm", "blstmp"}
+    assert all(abs(size / sizes["lstmp"] - 1) < 0.02 for size in sizes.values())
+
+
+def test_long_utterances_are_computed_in_smaller_groups(monkeypatch):
+    model = small_model(direction="both", delay=0)
+    feats = [torch.randn(n, 3, generator=torch.Generator().manual_seed(n)) for n in (30, 20, 17)]
+    expected, sizes = log_posteriors(model, feats), []
+    monkeypatch.setattr("nnet.model.MOST_FRAMES", 45)
+    model.register_forward_pre_hook(lambda _, given: sizes.append(tuple(given[0].shape[:2])))
+    for found, x in zip(log_posteriors(model, feats), expected, strict=True):
+        torch.testing.assert_close(found, x)
+    assert sizes == [(30, 1), (20, 2)]
+
+
+def test_a_dnn_is_computed_in_pieces():
+    model, sizes = small_model(kind="dnn", projection=0, delay=0, left_context=3, right_context=2), []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    log_posteriors(model, [torch.zeros(25, 3)], chunk=10)
+    assert sizes == [15, 15, 10]
