@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nnet.config import ModelConfig, TrainConfig, check_pair
+from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
 from steps.cli import command
 from steps.errors import InputError
@@ -41,7 +41,8 @@ def read_nnet_file(*files: Path) -> tuple[ModelConfig, TrainConfig]:
         raise InputError(message) from None
     [(model, training)] = read
     try:
-        check_pair(model, training)
+        model.check()
+        training.check()
     except ModelError as error:
         raise InputError(f"{files[-1]}: {error}") from error
     return model, training
