@@ -10,7 +10,7 @@ from numba import njit
 
 F = np.float32
 ONE, HALF, ZERO = F(1), F(0.5), F(0)
-compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 
 # tanh on [-SATURATED, SATURATED] as x p(x²) / q(x²): Eigen's ratio of polynomials, within 4e-7 of tanh
 SATURATED = F(7.90531110763549805)

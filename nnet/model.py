@@ -56,28 +56,52 @@ class AcousticModel(nn.Module):
         config.check()
         self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
         self.layers = nn.ModuleList()
-        width = input_dim * (1 + config.left_context + config.right_context) if config.kind == "dnn" else input_dim
+        self.stacked = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
+        width = input_dim * self.stacked
         for _ in range(config.layers):
             self.layers.append(_layer(config, width))
             width = self.layers[-1].output_dim
-        self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(width, num_pdfs)
 
     def zero_state(self, streams: int) -> list[State]:
         """Return the state at the start of an utterance, for `streams` of them."""
         return [layer.zero_state(streams) for layer in self.layers]
 
-    def forward(self, x: Tensor, state: list[State], lengths: Tensor | None = None) -> Output:
-        """Run over a chunk, x (left_context + T + right_context, S, D), from the state that the chunk before left.
+    def draw_dropout(self, frames: int, streams: int) -> list[Tensor]:
+        """Draw what `forward` multiplies each layer's output with in training: 0 for what is dropped; none without.
 
-        `lengths` (S,) are the frames that each stream has in x, where fewer than all.
+        `frames` are those of x, its context included.
+        """
+        if not self.config.dropout:
+            return []
+        kept = 1 - self.config.dropout
+        frames -= self.stacked - 1
+        device = self.output.weight.device
+        shapes = [(frames, streams, layer.output_dim) for layer in self.layers]
+        return [torch.empty(shape, device=device).bernoulli_(kept).div_(kept) for shape in shapes]
+
+    def forward(
+        self, x: Tensor, state: list[State], lengths: Tensor | None = None, dropout: Sequence[Tensor] = ()
+    ) -> Output:
+        """Run over a chunk.
+
+        Parameters
+        ----------
+        x : Tensor, shape (left_context + T + right_context, S, D)
+        state : list of (c, r)
+            That the chunk before left.
+        lengths : Tensor, shape (S,), optional
+            The frames that each stream has in x, where fewer than all.
+        dropout : sequence of Tensor
+            From `draw_dropout`; empty: nothing is dropped.
         """
         config, after, clipped = self.config, [], []
         if config.kind == "dnn":
-            x = stack_frames(x, 1 + config.left_context + config.right_context)
-        for layer, before in zip(self.layers, state, strict=True):
+            x = stack_frames(x, self.stacked)
+        for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
             x, layer_state, share = layer(x, before, lengths)
-            x = self.dropout(x)
+            if dropout:
+                x = x * dropout[i]
             after.append(layer_state)
             clipped.append(share)
         if config.kind != "dnn":
@@ -178,8 +202,6 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
     lengths = torch.tensor([len(x) for x in extended])
     longest = nn.utils.rnn.pad_sequence(extended)
-    training = model.training
-    model.eval()
     state, results = model.zero_state(len(feats)), []
     with torch.no_grad():
         step = len(longest) if whole else chunk
@@ -188,7 +210,6 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
             x = longest[start : start + step + around]
             logits, state, _ = model(x, state, lengths)
             results.append(logits.log_softmax(-1))
-    model.train(training)
     results = torch.cat(results)
     return [results[delay : delay + len(x), s] for s, x in enumerate(feats)]
 
@@ -235,4 +256,4 @@ def load_model(directory: str | Path) -> tuple[AcousticModel, dict[str, Any]]:
             f"{directory}: '{name}' is {found.get(name)} in model.safetensors, {shapes.get(name)} by model.json"
         )
     model.load_state_dict(weights)
-    return model.eval(), about
+    return model, about

@@ -1,8 +1,9 @@
 """Updates of a flat vector of parameters: functions of it (or of a slice), of its gradient and a state of tensors."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +26,32 @@ def flatten(module: nn.Module) -> tuple[Tensor, Tensor]:
         The module's parameters and their ``.grad`` are views of these from now on.
     """
     weights = list(module.parameters())
-    starts = [0]
-    for w in weights:
-        starts.append(starts[-1] + math.ceil(w.numel() / ALIGNMENT) * ALIGNMENT)
-    params = weights[0].new_zeros(starts[-1], requires_grad=False)
-    grad = torch.zeros_like(params)
-    for w, start in zip(weights, starts, strict=False):
+    *starts, size = _starts(weights)
+    params = weights[0].new_zeros(size, requires_grad=False)
+    for w, start in zip(weights, starts, strict=True):
+        params[start : start + w.numel()] = w.detach().flatten()
+    return params, share(module, params)
+
+
+def share(module: nn.Module, params: Tensor) -> Tensor:
+    """Make a module's parameters views of the flat vector of another like it.
+
+    Returns
+    -------
+    grad : Tensor, shape (N,)
+        Of which the parameters' ``.grad`` are views.
+    """
+    grad, weights = torch.zeros_like(params), list(module.parameters())
+    for w, start in zip(weights, _starts(weights), strict=False):
         place = slice(start, start + w.numel())
-        params[place] = w.detach().flatten()
         w.data = params[place].view(w.shape)
         w.grad = grad[place].view(w.shape)
-    return params, grad
+    return grad
+
+
+def _starts(weights: Sequence[Tensor]) -> list[int]:
+    """Where each tensor begins in the flat vector, and where the last one ends."""
+    return [0, *accumulate(math.ceil(w.numel() / ALIGNMENT) * ALIGNMENT for w in weights)]
 
 
 def sgd(params: Tensor, grad: Tensor, state: OptimizerState, lr: float, momentum: float = 0.9) -> None:

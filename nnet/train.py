@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from nnet.augment import Masks, masked
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
-from nnet.chunks import NO_TARGET, Chunk, Epochs, Position, Reader, chunks, read_delayed, windows
+from nnet.chunks import Chunk, Epochs, Position, Reader, chunks, read_delayed, windows
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
+from nnet.gradient import Replicas, chunk_gradient, errors
 from nnet.log import TrainingLog
 from nnet.lstm import State
-from nnet.model import AcousticModel, Output, carry_state
-from nnet.optimizer import flatten, update_of
+from nnet.model import AcousticModel, carry_state
+from nnet.optimizer import update_of
 from nnet.threads import set_threads
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -64,6 +65,7 @@ def train(
     seed : int
         Of the utterances' order, their masks and dropout.
     threads : int
+        That compute at once, each on a part of the streams.
     silence_pdfs : sequence of int
         The pdfs to which ``config.silence_weight`` applies.
 
@@ -74,13 +76,13 @@ def train(
     """
     check_pair(model.config, config)
     directory = Path(directory)
-    set_threads(threads)
+    set_threads(1)  # each of ours computes with one of torch's
     torch.manual_seed(seed)
     frames_per_epoch = check_data(model, reader, "training")
     check_data(model, dev_reader, "dev")
 
-    params, grad = flatten(model)
-    run, progress = Run(params), Progress()
+    replicas = Replicas(model, threads)
+    run, progress = Run(replicas.params), Progress()
     if (directory / CHECKPOINT).exists():
         progress = load_checkpoint(directory / CHECKPOINT, run)
         print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
@@ -98,8 +100,8 @@ def train(
         todo = training_chunks(model.config, config, reader, order, seed, progress.position)
         for chunk in todo if not progress.finished else ():
             lr = learning_rate(config, progress, planned)
-            sums, run.state = train_chunk(model, chunk, run.state, grad, config, weights)
-            update(params, grad, run.optimizer, lr)
+            sums, run.state = train_chunk(replicas, chunk, run.state, config, weights)
+            update(replicas.params, replicas.grad, run.optimizer, lr)
             clock, sums.seconds = time.monotonic(), time.monotonic() - clock
             count(progress, chunk, sums)
             bar.update(sums.frames)
@@ -154,14 +156,13 @@ def mask(masks: Masks, seed: int, feats: torch.Tensor, index: int) -> torch.Tens
 
 
 def train_chunk(
-    model: AcousticModel,
+    replicas: Replicas,
     chunk: Chunk,
     state: list[State],
-    grad: torch.Tensor,
     config: TrainConfig,
     weights: torch.Tensor | None = None,
 ) -> tuple[Sums, list[State]]:
-    """Compute the gradient of a chunk's cross entropy into `grad`, the flat vector of the model's gradients.
+    """Compute the gradient of a chunk's cross entropy, no longer than the config allows, into ``replicas.grad``.
 
     The sum over the frames is divided by the size of a full chunk and not by the frames that this one has, so that
     every frame of the corpus weighs the same; `weights` (P,) are those of the pdfs. Of whole utterances, it is divided
@@ -179,37 +180,21 @@ def train_chunk(
     ModelError
         When the loss or the gradient is not finite.
     """
-    model.train()
-    output, loss, correct, frames = errors(model, chunk, state, weights)
-    grad.zero_()
-    (loss / (config.streams * config.frames or frames)).backward()
-    norm = grad.norm().item()
-    if not math.isfinite(loss.item()) or not math.isfinite(norm):
+    sums, state = chunk_gradient(replicas, chunk, state, config.streams * config.frames or None, weights)
+    sums.grad_norm = replicas.grad.norm().item()
+    if not math.isfinite(sums.loss) or not math.isfinite(sums.grad_norm):
         raise ModelError(
-            f"the loss is {loss.item() / max(frames, 1):g}, the gradient's norm {norm:g} on a chunk of the utterances "
-            f"{' '.join(sorted(set(chunk.utterances)))}: look for bad features there, or lower initial_lr or set "
-            "max_grad_norm; the last checkpoint is kept"
+            f"the loss is {sums.loss / max(sums.frames, 1):g}, the gradient's norm {sums.grad_norm:g} on a chunk of "
+            f"the utterances {' '.join(sorted(set(chunk.utterances)))}: look for bad features there, or lower "
+            "initial_lr or set max_grad_norm; the last checkpoint is kept"
         )
-    if 0 < config.max_grad_norm < norm:
-        grad.mul_(config.max_grad_norm / norm)
-    return Sums(loss.item(), correct, frames, 1, norm, output.clipped.item()), output.state
-
-
-def errors(
-    model: AcousticModel, chunk: Chunk, state: list[State], weights: torch.Tensor | None = None
-) -> tuple[Output, torch.Tensor, int, int]:
-    """Run a chunk and return the output, the summed cross entropy, the correct frames and the frames with a target."""
-    state = carry_state(state or model.zero_state(0), chunk.carry)
-    output = model(chunk.feats, state, chunk.lengths)
-    logits, targets = output.logits.flatten(0, 1), chunk.targets.flatten()
-    loss = torch.nn.functional.cross_entropy(logits, targets, weights, ignore_index=NO_TARGET, reduction="sum")
-    correct = (logits.detach().argmax(1) == targets).sum().item()
-    return output, loss, correct, (targets != NO_TARGET).sum().item()
+    if 0 < config.max_grad_norm < sums.grad_norm:
+        replicas.grad.mul_(config.max_grad_norm / sums.grad_norm)
+    return sums, state
 
 
 def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 100) -> tuple[float, float]:
     """Return the mean cross entropy and the frame accuracy over all utterances."""
-    model.eval()
     config, names = model.config, sorted(reader)
     if config.carries_state:
         todo = chunks(reader, names, streams, frames, config.delay)
@@ -219,7 +204,8 @@ def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 1
     total, state = Sums(), []
     with torch.no_grad():
         for chunk in todo:
-            output, loss, correct, count = errors(model, chunk, state)
+            carried = carry_state(state or model.zero_state(0), chunk.carry)
+            output, loss, correct, count = errors(model, chunk, carried)
             state = output.state
             total = add(total, Sums(loss.item(), correct, count))
     return total.loss / total.frames, total.correct / total.frames

@@ -5,8 +5,9 @@ import torch
 
 from nnet.chunks import Chunk, Position
 from nnet.config import ModelConfig, TrainConfig
+from nnet.gradient import Replicas
 from nnet.model import AcousticModel, carry_state, initialise
-from nnet.optimizer import adam, flatten, sgd
+from nnet.optimizer import adam, sgd
 from nnet.train import train_chunk
 from tests.bench.plain import Plain, Trainer, carry
 
@@ -78,11 +79,11 @@ def carry_plain(state, rows):
 def test_training_steps_change_the_weights_alike(pair, optimizer):
     ours, plain = pair
     config = TrainConfig(optimizer=optimizer, streams=3, frames=7, initial_lr=0.01, max_grad_norm=0.1)
-    params, grad = flatten(ours)
+    replicas = Replicas(ours)
     trainer, state, slots = Trainer(plain, config), [], {}
     for _ in range(3):
         chunk = chunk_of(ours.config, [-1] * 3, [7, 7, 7])
-        _, state = train_chunk(ours, chunk, state, grad, config)
-        {"adam": adam, "sgd": sgd}[optimizer](params, grad, slots, config.initial_lr)
+        _, state = train_chunk(replicas, chunk, state, config)
+        {"adam": adam, "sgd": sgd}[optimizer](replicas.params, replicas.grad, slots, config.initial_lr)
         trainer.step(chunk)
     torch.testing.assert_close(plain.output.weight, ours.output.weight, rtol=1e-4, atol=1e-5)

@@ -21,8 +21,9 @@ import torch
 
 from nnet.chunks import NO_TARGET, Chunk, Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
+from nnet.gradient import Replicas
 from nnet.model import AcousticModel, count_parameters, initialise
-from nnet.optimizer import flatten, update_of
+from nnet.optimizer import update_of
 from nnet.threads import set_threads
 from nnet.train import train_chunk, training_chunks
 from steps.nnet_file import read_nnet_file
@@ -106,14 +107,14 @@ def train_rounds(rounds: list[list[Chunk]], step: Callable[[Chunk], object]) -> 
 
 
 def our_step(model: AcousticModel, config: TrainConfig) -> Callable[[Chunk], None]:
-    params, grad = flatten(model)
+    replicas = Replicas(model)
     update = update_of(config)
     state, optimizer = [], {}
 
     def step(chunk: Chunk) -> None:
         nonlocal state
-        _, state = train_chunk(model, chunk, state, grad, config)
-        update(params, grad, optimizer, config.initial_lr)
+        _, state = train_chunk(replicas, chunk, state, config)
+        update(replicas.params, replicas.grad, optimizer, config.initial_lr)
 
     return step
 

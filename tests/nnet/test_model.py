@@ -37,13 +37,11 @@ def small_model(**changes):
 def test_log_posteriors_hear_the_delay():
     model = small_model(delay=2, dropout=0.5)
     x = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
-    model.eval()
     extended = torch.cat([x, x[-1:], x[-1:]])[:, None]
     expected = model(extended, model.zero_state(1)).logits[2:, 0].log_softmax(-1)
-    (found,) = log_posteriors(model.train(), [x], chunk=7)
+    (found,) = log_posteriors(model, [x], chunk=7)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found.exp().sum(1), torch.ones(30))
-    assert model.training
 
 
 WITHOUT_STATE = [
@@ -65,7 +63,7 @@ def test_log_posteriors_of_every_kind_have_the_utterances_lengths(changes):
 
 
 def test_a_dnn_labels_the_middle_of_its_window():
-    model = small_model(kind="dnn", projection=0, delay=0, left_context=2, right_context=1).eval()
+    model = small_model(kind="dnn", projection=0, delay=0, left_context=2, right_context=1)
     x = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
     found = log_posteriors(model, [x])[0]
     for t in range(9):
@@ -77,8 +75,8 @@ def test_a_dnn_labels_the_middle_of_its_window():
 
 
 def test_a_bidirectional_model_labels_the_middle_of_its_window():
-    model = small_model(direction="both", delay=0, left_context=4, right_context=3).eval()
-    everything = small_model(direction="both", delay=0).eval()
+    model = small_model(direction="both", delay=0, left_context=4, right_context=3)
+    everything = small_model(direction="both", delay=0)
     everything.load_state_dict(model.state_dict())
     x = torch.randn(4 + 5 + 3, 2, 3, generator=torch.Generator().manual_seed(0))
     logits = model(x, model.zero_state(2)).logits

@@ -15,6 +15,7 @@ from nnet.chunks import NO_TARGET, chunks
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
 from nnet.files import read_tensors
+from nnet.gradient import Replicas
 from nnet.model import AcousticModel, initialise
 from nnet.optimizer import adam, flatten, sgd
 from nnet.train import count, evaluate, keep, learning_rate, pdf_weights, train, train_chunk
@@ -87,14 +88,14 @@ def test_padding_and_first_outputs_yield_no_gradient():
     data = synthetic.bits(3, 0)
     data = {name: (feats[: 7 + i], bits[: 7 + i]) for i, (name, (feats, bits)) in enumerate(data.items())}
     (chunk,) = chunks(data, list(data), streams=3, frames=20, delay=5)
-    _, grad = flatten(model)
-    train_chunk(model, chunk, [], grad, TrainConfig())
-    expected = grad.clone()
+    replicas = Replicas(model)
+    train_chunk(replicas, chunk, [], TrainConfig())
+    expected = replicas.grad.clone()
     padded = torch.cat([chunk.feats, torch.full((4, 3, 2), 100.0)])  # whatever stands there
     padded[12:, 0], padded[13:, 1] = -100.0, 33.0
     longer = replace(chunk, feats=padded, targets=torch.nn.functional.pad(chunk.targets, (0, 0, 0, 4), value=-100))
-    train_chunk(model, longer, [], grad, TrainConfig())
-    torch.testing.assert_close(grad, expected)
+    train_chunk(replicas, longer, [], TrainConfig())
+    torch.testing.assert_close(replicas.grad, expected)
     # the outputs of the first five frames: their logits' gradient is zero
     logits = model(chunk.feats, model.zero_state(3)).logits.detach().requires_grad_()
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), chunk.targets.flatten(), ignore_index=-100)
@@ -107,11 +108,11 @@ def test_padding_and_first_outputs_yield_no_gradient():
 def test_gradient_norm_is_limited():
     model, data = small_model(), synthetic.bits(4, 0)
     chunk = next(chunks(data, list(data), streams=4, frames=20, delay=2))
-    _, grad = flatten(model)
-    sums, _ = train_chunk(model, chunk, [], grad, TrainConfig())
-    assert grad.norm().item() == pytest.approx(sums.grad_norm)
-    train_chunk(model, chunk, [], grad, TrainConfig(max_grad_norm=sums.grad_norm / 4))
-    assert grad.norm().item() == pytest.approx(sums.grad_norm / 4, rel=1e-4)
+    replicas = Replicas(model)
+    sums, _ = train_chunk(replicas, chunk, [], TrainConfig())
+    assert replicas.grad.norm().item() == pytest.approx(sums.grad_norm)
+    train_chunk(replicas, chunk, [], TrainConfig(max_grad_norm=sums.grad_norm / 4))
+    assert replicas.grad.norm().item() == pytest.approx(sums.grad_norm / 4, rel=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -233,11 +234,11 @@ def test_the_average_of_epochs_is_kept(tmp_path, monkeypatch, capsys, average):
 def test_silence_frames_weigh_less():
     model, data = small_model(), synthetic.bits(4, 0)
     chunk = next(chunks(data, list(data), streams=4, frames=20, delay=2))
-    _, grad = flatten(model)
+    replicas = Replicas(model)
 
     def gradient(targets, weights=None):
-        train_chunk(model, replace(chunk, targets=targets), [], grad, TrainConfig(), weights)
-        return grad.clone()
+        train_chunk(replicas, replace(chunk, targets=targets), [], TrainConfig(), weights)
+        return replicas.grad.clone()
 
     silence, speech = (torch.where(chunk.targets == pdf, chunk.targets, NO_TARGET) for pdf in (0, 1))
     weighted = gradient(chunk.targets, pdf_weights(2, [0], 0.25))
