@@ -29,6 +29,12 @@ def test_middle_of_a_plateau():
     assert chosen([[9, 9, 9, 9, 9], [9, 3, 3, 3, 9], [9, 3, 3, 3, 9], [9, 3, 3, 3, 9], [9, 9, 9, 9, 9]]) == (2, 2)
 
 
+def test_a_lucky_point_at_a_cliff_is_not_taken():
+    assert chosen([[60, 36, 25, 26, 28, 30, 29, 30, 33]]) == (4, 0)  # of 25 to 30
+    assert chosen([[60, 36, 25, 26, 28, 31, 32, 33, 33]]) == (3, 0)  # of 25 to 28
+    assert chosen([[100, 1, 100, 100, 100]]) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("errors", "expected"),
     [
