@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.fetch import apt_download, unpack_deb
 from steps.errors import InputError
 from steps.scoring.details import trn
 from steps.scoring.wer import Counts, confidence_interval, score, score_characters
@@ -105,15 +106,26 @@ def test_confidence_interval_of_a_perfect_set_is_zero():
     assert confidence_interval(score({"a": "A", "b": "B"}, {"a": "A", "b": "B"})) == (0, 0)
 
 
-SCLITE = shutil.which("sclite", path="/usr/lib/sctk/bin") or shutil.which("sclite")
-needs_sclite = pytest.mark.skipif(not SCLITE, reason="sclite is not installed (apt-get install sctk)")
+@pytest.fixture(scope="module")
+def sclite(tmp_path_factory) -> str:
+    """The installed sclite, or that of Debian's package, which is only unpacked."""
+    found = shutil.which("sclite", path="/usr/lib/sctk/bin") or shutil.which("sclite")
+    if found:
+        return found
+    folder = tmp_path_factory.mktemp("sctk")
+    try:
+        apt_download(["sctk"], folder)
+        unpack_deb(next(folder.glob("sctk_*.deb")), folder)
+    except InputError as error:
+        pytest.skip(f"sclite is not installed (apt-get install sctk), nor can it be downloaded here: {error}")
+    return str(folder / "usr/lib/sctk/bin/sclite")
 
 
-def sclite_errors(reference: dict[str, str], hypothesis: dict[str, str], folder: Path) -> tuple[int, int]:
+def sclite_errors(sclite: str, reference: dict[str, str], hypothesis: dict[str, str], folder: Path) -> tuple[int, int]:
     """Words and errors that sclite counts, case-sensitive, as in Kaldi's score_sclite.sh."""
     for name, texts in [("ref.trn", reference), ("hyp.trn", hypothesis)]:
         (folder / name).write_text(trn(texts), encoding="utf-8")
-    command = [SCLITE, "-s", "-e", "utf-8", "-i", "wsj", "-r", "ref.trn", "trn", "-h", "hyp.trn", "trn"]
+    command = [sclite, "-s", "-e", "utf-8", "-i", "wsj", "-r", "ref.trn", "trn", "-h", "hyp.trn", "trn"]
     done = subprocess.run([*command, "-o", "pralign", "stdout"], cwd=folder, capture_output=True, check=True)
     lines = re.findall(r"Scores: \(#C #S #D #I\) (\d+) (\d+) (\d+) (\d+)", done.stdout.decode())
     assert len(lines) == len(reference)
@@ -146,33 +158,30 @@ el número que usted marcó no está en servicio
 your call is important to us please hold the line""".splitlines()
 
 
-@needs_sclite
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.2, 0.3])
-def test_errors_agree_with_sclite(rate, tmp_path):
+def test_errors_agree_with_sclite(sclite, rate, tmp_path):
     rng = random.Random(rate)
     vocabulary = sorted({word for prompt in PROMPTS for word in prompt.split()})
     reference = {f"spk-{i:03}": rng.choice(PROMPTS) for i in range(300)}
     hypothesis = {utt: corrupted(text, vocabulary, rate, rng) for utt, text in reference.items()}
     total = score(reference, hypothesis).total
     assert total.errors > 0
-    assert sclite_errors(reference, hypothesis, tmp_path) == (total.words, total.errors)
+    assert sclite_errors(sclite, reference, hypothesis, tmp_path) == (total.words, total.errors)
 
 
-@needs_sclite
-def test_sclite_counts_no_fewer_errors_on_any_text(tmp_path):
+def test_sclite_counts_no_fewer_errors_on_any_text(sclite, tmp_path):
     """sclite weighs a substitution 4 and the others 3, so that on unrelated texts it can count more than the fewest."""
     rng = random.Random(1)
     texts = [{f"u-{i}": " ".join(rng.choices("ABCDEFGH", k=rng.randint(1, 12))) for i in range(500)} for _ in range(2)]
     total = score(*texts).total
-    words, errors = sclite_errors(*texts, tmp_path)
+    words, errors = sclite_errors(sclite, *texts, tmp_path)
     assert words == total.words
     assert total.errors <= errors <= 1.02 * total.errors
 
 
-@needs_sclite
-def test_characters_with_a_meaning_to_sclite(tmp_path):
+def test_characters_with_a_meaning_to_sclite(sclite, tmp_path):
     words = [";", "A;B", "@", "A@", "{", "{A", "A{", "}", "/", "(", "(A)", "%A", "-A", "A-", "\\", "A\\;", "*", "<UNK>"]
     reference = {f"u-{i}": f"{word} X {word} {word} Y" for i, word in enumerate(words)} | {"u-(1)": ";; A", "U-0": "A"}
     hypothesis = {f"u-{i}": f"{word} X {word}Z Y" for i, word in enumerate(words)} | {"u-(1)": "", "U-0": "a"}
     total = score(reference, hypothesis).total
-    assert sclite_errors(reference, hypothesis, tmp_path) == (total.words, total.errors)
+    assert sclite_errors(sclite, reference, hypothesis, tmp_path) == (total.words, total.errors)
