@@ -122,6 +122,9 @@ class TrainConfig:
         How many; 1 of the best is the best epoch.
     silence_weight : float
         The weight of silence frames in the loss, beside 1 for the others; the priors count them so too.
+    reset_probability : float
+        With which a stream starts a chunk anew from zero instead of the state that it carries. A network that cannot
+        count on what it has heard before learns the words of a small corpus less by heart, and hears others better.
     masks : Masks
         Masks of SpecAugment on the training data.
     checkpoint_seconds : float
@@ -143,6 +146,7 @@ class TrainConfig:
     average: Literal["best", "last"] = "best"
     average_epochs: int = 1
     silence_weight: float = 1.0
+    reset_probability: float = 0.0
     masks: Masks = field(default_factory=Masks)
     checkpoint_seconds: float = 60.0
     log_seconds: float = 10.0
@@ -153,13 +157,14 @@ class TrainConfig:
             self,
             at_least={
                 "streams": 1, "frames": 0, "shuffle": 1, "epochs": 1, "average_epochs": 1, "momentum": 0,
-                "max_grad_norm": 0, "checkpoint_seconds": 0, "log_seconds": 0,
+                "max_grad_norm": 0, "reset_probability": 0, "checkpoint_seconds": 0, "log_seconds": 0,
             },
             above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
         )  # fmt: skip
         _check_choices(self)
-        if self.momentum >= 1:
-            raise ModelError(f"momentum is {self.momentum}; it has to be below 1")
+        for name in ("momentum", "reset_probability"):
+            if getattr(self, name) >= 1:
+                raise ModelError(f"{name} is {getattr(self, name)}; it has to be below 1")
         if self.final_lr > self.initial_lr:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
 

@@ -50,7 +50,12 @@ class Replicas:
 
 
 def chunk_gradient(
-    replicas: Replicas, chunk: Chunk, state: list[State], per: float | None = None, weights: Tensor | None = None
+    replicas: Replicas,
+    chunk: Chunk,
+    state: list[State],
+    per: float | None = None,
+    weights: Tensor | None = None,
+    reset_probability: float = 0.0,
 ) -> tuple[Sums, list[State]]:
     """Compute the gradient of a chunk's cross entropy into ``replicas.grad``.
 
@@ -64,6 +69,8 @@ def chunk_gradient(
         What the sum over the frames is divided by; their number, where nothing is given.
     weights : Tensor, shape (P,), optional
         Of the pdfs.
+    reset_probability : float
+        See `nnet.config.TrainConfig`.
 
     Returns
     -------
@@ -73,7 +80,10 @@ def chunk_gradient(
         After it.
     """
     model, streams = replicas.models[0], chunk.feats.shape[1]
-    carried = carry_state(state or model.zero_state(0), chunk.carry)
+    carry = chunk.carry
+    if reset_probability:
+        carry = carry.masked_fill(torch.rand(streams) < reset_probability, -1)
+    carried = carry_state(state or model.zero_state(0), carry)
     dropout = model.draw_dropout(*chunk.feats.shape[:2])
     per = per or (chunk.targets != NO_TARGET).sum().item()
     parts = [

@@ -180,7 +180,8 @@ def train_chunk(
     ModelError
         When the loss or the gradient is not finite.
     """
-    sums, state = chunk_gradient(replicas, chunk, state, config.streams * config.frames or None, weights)
+    per = config.streams * config.frames or None
+    sums, state = chunk_gradient(replicas, chunk, state, per, weights, config.reset_probability)
     sums.grad_norm = replicas.grad.norm().item()
     if not math.isfinite(sums.loss) or not math.isfinite(sums.grad_norm):
         raise ModelError(

@@ -30,7 +30,7 @@ class Grid:
         For networks.
     """
 
-    acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2])
+    acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
     insertion_penalties: list[float] = field(default_factory=lambda: [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
     silence_deweights: list[float] = field(default_factory=lambda: [1.0, 2.7])
 

@@ -39,7 +39,15 @@ def run(directory, slow=False, config=RECURRENT, **changes):
     model = AcousticModel(config, input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     data = bits(40, shift=-2)
-    usual = {"streams": 4, "shuffle": 16, "epochs": 3, "initial_lr": 0.01, "final_lr": 0.001, "average_epochs": 2}
+    usual = {
+        "streams": 4,
+        "shuffle": 16,
+        "epochs": 3,
+        "initial_lr": 0.01,
+        "final_lr": 0.001,
+        "average_epochs": 2,
+        "reset_probability": 0.2,
+    }
     training = TrainConfig(**usual | changes)
     dev = bits(5, shift=-2, seed=1)
     result = train(model, Slow(data) if slow else data, dev, training, directory, seed=1, threads=1)

@@ -59,6 +59,27 @@ def test_the_same_number_of_threads_gives_the_same_bits():
     assert all(torch.equal(params, found[0]) for params in found)
 
 
+def test_a_stream_that_is_reset_starts_from_zero():
+    config = replace(synthetic.RECURRENT, dropout=0.0)
+    first, second, *_ = some_chunks(config, synthetic.bits(12, 0))
+    replicas = replicas_of(config, 1)
+    _, state = chunk_gradient(replicas, first, [])
+
+    def gradient(chunk, **reset):
+        chunk_gradient(replicas, chunk, state, **reset)
+        return replicas.grad.clone()
+
+    from_zero = gradient(replace(second, carry=torch.full_like(second.carry, -1)))
+    assert torch.equal(gradient(second, reset_probability=1 - 1e-9), from_zero)
+    assert not torch.equal(gradient(second), from_zero)
+    torch.manual_seed(1)
+    reset = torch.rand(5) < 0.5
+    assert 0 < reset.sum() < 5
+    torch.manual_seed(1)
+    some = gradient(second, reset_probability=0.5)
+    assert torch.equal(some, gradient(replace(second, carry=second.carry.masked_fill(reset, -1))))
+
+
 def test_each_part_has_a_thread_and_one_of_torchs(monkeypatch):
     replicas, seen, together = replicas_of(synthetic.RECURRENT, 2), [], threading.Barrier(2, timeout=20)
     real = gradient.errors

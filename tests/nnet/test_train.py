@@ -350,6 +350,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
         ({"final_lr": 1.0}, "final_lr is 1.0, above initial_lr, 0.002"),
         ({"momentum": 1.0}, "momentum is 1.0; it has to be below 1"),
         ({"average": "all"}, "average is 'all'; it has to be one of best, last"),
+        ({"reset_probability": 1.0}, "reset_probability is 1.0; it has to be below 1"),
         ({"silence_weight": 0.0}, "silence_weight is 0.0; it has to be above 0"),
         ({"optimizer": "adamw"}, "optimizer is 'adamw'; it has to be one of adam, sgd"),
     ],
