@@ -109,10 +109,10 @@ def train(
                 write_log(log, progress, progress.since_log, lr)
                 bar.set_postfix(averages(progress.since_log))
                 progress.since_log = Sums()
-            ended = progress.frames >= (progress.epoch + 1) * frames_per_epoch
-            if ended:
+            ended = False
+            while progress.frames >= (progress.epoch + 1) * frames_per_epoch and not progress.finished:
                 end_epoch(model, dev_reader, config, progress, run, log, planned)
-                clock = time.monotonic()
+                clock, ended = time.monotonic(), True  # a chunk can hold more than a tiny corpus
             if ended or time.monotonic() - saved >= config.checkpoint_seconds:
                 save_checkpoint(directory / CHECKPOINT, run, progress)
                 saved = time.monotonic()

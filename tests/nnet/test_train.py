@@ -187,6 +187,13 @@ def test_epochs_are_as_long_as_the_corpus(tmp_path, config, training):
     assert all(0 <= end - k * frames < longest for k, end in enumerate(ends, 1))
 
 
+def test_a_chunk_that_holds_several_epochs_ends_them_all(tmp_path):
+    data = {name: (feats[:5], bit[:5]) for name, (feats, bit) in synthetic.bits(2, 0).items()}
+    result = train(small_model(), data, data, TrainConfig(streams=8, epochs=3), tmp_path, threads=1)
+    assert [line["epoch"] for line in lines(tmp_path)] == [1, 2, 3]
+    assert result.epochs == [1]
+
+
 def progress(checkpoint):
     return json.loads(read_tensors(checkpoint)[1]["progress"]) if checkpoint.exists() else {}
 
