@@ -35,6 +35,16 @@ Path(out).write_text(" ".join(arguments))
 """
 
 
+@pytest.fixture(autouse=True)
+def signals_are_heard():
+    """What was started in the background or by nohup ignores some signals, and so would all that it starts."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Runner:
     """Runs plans of fake stages in a work directory."""
 
