@@ -10,11 +10,9 @@ streams, with the gradients of the input and of all weights, in one thread and i
 
 The last line is JSON: for each number of streams the time of ours over that of the bare products (``to_bare``) and the
 time of torch.nn.LSTM over that of ours (``over_torch``); both are medians of the rounds' ratios. ``bf16_over_fp32`` is
-the time in float32 over that in bfloat16 at 64 streams, null on a processor without AMX or where the layer knows no
-bfloat16.
+the time in float32 over that in bfloat16 at 64 streams, null on a processor without AMX.
 """
 
-import inspect
 import json
 import warnings
 from collections.abc import Callable
@@ -100,7 +98,7 @@ def bare(streams: int) -> Callable[[], None]:
 
 
 def bf16_over_fp32(streams: int) -> float | None:
-    if not torch.cpu._is_amx_tile_supported() or "precision" not in inspect.signature(LSTM).parameters:
+    if not torch.cpu._is_amx_tile_supported():
         return None
     times = in_turns({"fp32": ours(streams), "bf16": ours(streams, precision="bf16")}, ROUNDS[streams])
     return round(ratio(times, "fp32", "bf16"), 3)

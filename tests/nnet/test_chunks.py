@@ -57,17 +57,22 @@ def test_any_position_can_be_gone_on_from(lengths, streams, data):
         assert_same(a, b)
 
 
+class Recording(dict):
+    """A reader that notes what is read."""
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.read = []
+
+    def __getitem__(self, name):
+        self.read.append(name)
+        return super().__getitem__(name)
+
+
 def test_only_utterances_under_way_are_read():
-    read = []
-
-    class Counting(dict):
-        def __getitem__(self, name):
-            read.append(name)
-            return super().__getitem__(name)
-
-    reader = Counting(corpus([20] * 10))
+    reader = Recording(corpus([20] * 10))
     next(chunks(reader, list(reader), 2, 5, 0))
-    assert read == ["u0", "u1"]
+    assert reader.read == ["u0", "u1"]
 
 
 def test_order_depends_on_seed_and_epoch_alone():
@@ -148,13 +153,6 @@ def test_windows_of_an_utterance_are_apart():
 
 
 def test_windows_read_no_more_than_the_pool():
-    read = []
-
-    class Counting(dict):
-        def __getitem__(self, name):
-            read.append(name)
-            return super().__getitem__(name)
-
-    reader = Counting(corpus([20] * 10))
+    reader = Recording(corpus([20] * 10))
     next(windows(reader, list(reader), 2, 5, (1, 1), seed=1, pool=3))
-    assert read == ["u0", "u1", "u2"]
+    assert reader.read == ["u0", "u1", "u2"]
