@@ -12,7 +12,7 @@ For frame t, with input x_t and the state (c_{t-1}, r_{t-1})::
 
 The gates stand in the order i, f, g, o, as in `torch.nn.LSTM`. What does not depend on the frame before is computed for
 all frames of a chunk at once: the products with x and every weight's gradient. The loops over time hold only the two
-recurrent products and, between them, the elementwise part of a frame (`nnet.cell`).
+recurrent products (`nnet.products`) and, between them, the elementwise part of a frame (`nnet.cell`).
 """
 
 from types import ModuleType
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from nnet import cell, cell_compiled
+from nnet.products import Weight, product, weight_gradient
 
 State = tuple[Tensor, Tensor]
 """Cells (S, C) and recurrent outputs (S, R) that one chunk hands to the next."""
@@ -54,22 +55,21 @@ class _Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         (T, S, D), C, R = x.shape, c_0.shape[1], r_0.shape[1]
         W_x, W_r, W_m = (None if W is None else W.to(dtype) for W in (W_x, W_r, W_m))
-        sums = b.repeat(T * S, 1)
-        add_product(sums, x.reshape(T * S, D), W_x.t())  # W_x x_t + b of all frames
+        sums = product(x.reshape(T * S, D), W_x, b)  # W_x x_t + b
         gates = sums.view(T, S, 4, C)
         c, r = x.new_empty(T + 1, S, C), x.new_empty(T + 1, S, R)  # c[t + 1], r[t + 1] belong to frame t
         c[0], r[0] = c_0, r_0
         h = x.new_empty(T, S, C)  # tanh(c_t)
         m = r[1:] if W_m is None else x.new_empty(T, S, C)
         step, arrays = _cell(gates, c, h, m, w_c)
-        sums_t, r_t, m_t, W_r_t = sums.split(S), r.unbind(0), m.unbind(0), W_r.t()
-        W_m_t = None if W_m is None else W_m.t()
+        sums_t, r_t, m_t = sums.split(S), r.unbind(0), m.unbind(0)
+        recurrent, projection = Weight(W_r, S), None if W_m is None else Weight(W_m, S)
         clipped = 0
         for t in range(T):
-            add_product(sums_t[t], r_t[t], W_r_t)  # + W_r r_{t-1}
+            recurrent.add(sums_t[t], r_t[t])  # + W_r r_{t-1}
             clipped += step.forward(t, *arrays, clip)
-            if W_m_t is not None:
-                write_product(r_t[t + 1], m_t[t], W_m_t)  # r_t = W_rm m_t
+            if projection is not None:
+                projection.write(r_t[t + 1], m_t[t])  # r_t = W_rm m_t
         ctx.clip = clip
         ctx.save_for_backward(x, W_x, W_r, w_c, W_m, gates, c, h, m, r)
         share = torch.as_tensor(clipped / (T * S * C), dtype=x.dtype, device=x.device)
@@ -91,45 +91,21 @@ class _Recurrence(torch.autograd.Function):
         step, (dm_array, *arrays) = _cell(dm, dc, gates, c, h, w_c, dgates, dw_c)
         dsums = dgates.view(T * S, 4 * C)
         dsums_t, dr_t = dsums.split(S), dr.unbind(0)
+        recurrent, projection = Weight(W_r.t(), S), None if W_m is None else Weight(W_m.t(), S)
         for t in reversed(range(T)):
-            if W_m is None:
+            if projection is None:
                 dm.copy_(dr_t[t + 1])
             else:
-                write_product(dm, dr_t[t + 1], W_m)  # dm_t = W_rmᵀ dr_t
+                projection.write(dm, dr_t[t + 1])  # dm_t = W_rmᵀ dr_t
             step.backward(t, dm_array, *arrays, ctx.clip)
-            add_product(dr_t[t], dsums_t[t], W_r)  # dr_{t-1} += W_rᵀ dsums_t
+            recurrent.add(dr_t[t], dsums_t[t])  # dr_{t-1} += W_rᵀ dsums_t
 
         # what no frame waits for, for all frames at once
-        dx = product(dsums, W_x).view(x.shape) if ctx.needs_input_grad[0] else None
-        dtype = W_x.dtype
-        dW_x = product(dsums.t(), x.reshape(T * S, -1).to(dtype))
-        dW_r = product(dsums.t(), r[:-1].reshape(T * S, R).to(dtype))
-        dW_m = None if W_m is None else product(dr[1:].reshape(T * S, R).t(), m.view(T * S, C).to(dtype))
+        dx = product(dsums, W_x.t()).view(x.shape) if ctx.needs_input_grad[0] else None
+        dW_x = weight_gradient(dsums, x.reshape(T * S, -1), W_x.dtype)
+        dW_r = weight_gradient(dsums, r[:-1].reshape(T * S, R), W_x.dtype)
+        dW_m = None if W_m is None else weight_gradient(dr[1:].reshape(T * S, R), m.view(T * S, C), W_x.dtype)
         return dx, dc, dr[0], dW_x, dW_r, dsums.sum(0), dw_c, dW_m, None, None
-
-
-# Products in the precision of the second factor, of which the result has that of the first.
-
-
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """Return ``a b``."""
-    return a @ b if a.dtype == b.dtype else (a.to(b.dtype) @ b).to(a.dtype)
-
-
-def write_product(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Compute ``out = a b``."""
-    if a.dtype == b.dtype:
-        torch.mm(a, b, out=out)
-    else:
-        out.copy_(a.to(b.dtype) @ b)
-
-
-def add_product(out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Compute ``out += a b``."""
-    if a.dtype == b.dtype:
-        out.addmm_(a, b)
-    else:
-        out.add_(a.to(b.dtype) @ b)
 
 
 def lstm(

@@ -5,8 +5,8 @@ streams, with the gradients of the input and of all weights, in one thread and i
 
 - ours, with peepholes;
 - torch.nn.LSTM with ``proj_size``, which has no peepholes (and for which torch does not use oneDNN's LSTM);
-- bare: only the products that ours computes, into arrays that are there already. No layer that multiplies with torch
-  can be faster: what is above 1 in ``to_bare`` is gates, copies and calls.
+- bare: only the products that ours needs, by torch.mm into arrays that are there already. A layer that multiplies with
+  torch.mm can't be faster; below 1 in ``to_bare`` is what oneDNN gains (`nnet.products`), above it gates and calls.
 
 The last line is JSON: for each number of streams the time of ours over that of the bare products (``to_bare``) and the
 time of torch.nn.LSTM over that of ours (``over_torch``); both are medians of the rounds' ratios. ``bf16_over_fp32`` is

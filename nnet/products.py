@@ -1,0 +1,73 @@
+"""Products with weights, in the precision of these, while all else keeps its own.
+
+oneDNN, which is a part of torch, multiplies by a weight that was laid out for its kernels in advance; few rows take it
+half of the time that torch.mm needs, so that the layout pays where frame after frame is multiplied by the same weight.
+torch reaches it by operators of its compiler (inductor), which have no public name; where they are missing, and for
+double precision and other devices, torch.mm does the same.
+"""
+
+import torch
+from torch import Tensor
+
+AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+
+
+def product(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """Return ``x Wᵀ + b``.
+
+    Parameters
+    ----------
+    x : Tensor, shape (M, K)
+    W : Tensor, shape (N, K)
+    b : Tensor, shape (N,), optional
+
+    Returns
+    -------
+    Tensor, shape (M, N)
+    """
+    if x.dtype != W.dtype:
+        y = product(x.to(W.dtype), W).to(x.dtype)
+        return y if b is None else y.add_(b)
+    if _takes(W):
+        return torch.ops.mkldnn._linear_pointwise(x, W, b, "none", [], "")
+    return x @ W.t() if b is None else torch.addmm(b, x, W.t())
+
+
+def weight_gradient(dy: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return ``dyᵀ x``, the gradient of the W of ``y = x Wᵀ``, multiplied in a precision."""
+    return (dy.to(dtype).t() @ x.to(dtype)).to(dy.dtype)
+
+
+class Weight:
+    """A weight W (N, K) laid out for products with `rows` rows.
+
+    Example
+    -------
+    >>> out = torch.ones(2, 1)
+    >>> Weight(torch.tensor([[1.0, 2.0, 3.0]]), rows=2).add(out, torch.ones(2, 3))
+    >>> out
+    tensor([[7.],
+            [7.]])
+    """
+
+    def __init__(self, W: Tensor, rows: int) -> None:
+        self.W = torch.ops.mkldnn._reorder_linear_weight(W, rows) if _takes(W) else W
+
+    def write(self, out: Tensor, x: Tensor) -> None:
+        """Compute ``out = x Wᵀ``."""
+        if self.W.is_mkldnn or out.dtype != self.W.dtype:
+            out.copy_(product(x, self.W))
+        else:
+            torch.mm(x, self.W.t(), out=out)
+
+    def add(self, out: Tensor, x: Tensor) -> None:
+        """Compute ``out += x Wᵀ``."""
+        if self.W.is_mkldnn or out.dtype != self.W.dtype:
+            out.add_(product(x, self.W))
+        else:
+            out.addmm_(x, self.W.t())
+
+
+def _takes(W: Tensor) -> bool:
+    """Whether oneDNN multiplies by it."""
+    return AVAILABLE and W.device.type == "cpu" and W.dtype in (torch.float32, torch.bfloat16)
