@@ -1,5 +1,6 @@
 """What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/training.yaml."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -161,6 +162,7 @@ class TrainConfig:
             },
             above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
         )  # fmt: skip
+        _check(self.masks, dict.fromkeys(("bands", "band_width", "gaps", "gap_width"), 0), {}, "masks.")
         _check_choices(self)
         for name in ("momentum", "reset_probability"):
             if getattr(self, name) >= 1:
@@ -169,13 +171,18 @@ class TrainConfig:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
 
 
-def _check(config: ModelConfig | TrainConfig, at_least: dict[str, float], above: dict[str, float]) -> None:
+def _check(
+    config: ModelConfig | TrainConfig | Masks, at_least: dict[str, float], above: dict[str, float], group: str = ""
+) -> None:
+    for name, value in vars(config).items():
+        if isinstance(value, float) and not math.isfinite(value) and (name != "clip" or math.isnan(value)):
+            raise ModelError(f"{group}{name} is {value}; it has to be a finite number")
     for name, limit in at_least.items():
         if not getattr(config, name) >= limit:
-            raise ModelError(f"{name} is {getattr(config, name)}; it has to be {limit} or more")
+            raise ModelError(f"{group}{name} is {getattr(config, name)}; it has to be {limit} or more")
     for name, limit in above.items():
         if not getattr(config, name) > limit:
-            raise ModelError(f"{name} is {getattr(config, name)}; it has to be above {limit}")
+            raise ModelError(f"{group}{name} is {getattr(config, name)}; it has to be above {limit}")
 
 
 def _check_choices(config: ModelConfig | TrainConfig) -> None:

@@ -16,7 +16,7 @@ from nnet.files import read_tensors, write_bytes, write_tensors
 from nnet.lstm import LSTM, Direction, State
 from nnet.simple_layers import RNN, Dense, stack_frames
 
-MOST_FRAMES = 10_000  # of whole utterances side by side in log_posteriors
+MOST_FRAMES = 10_000  # of whole utterances side by side, where no gradient is wanted
 
 
 class Output(NamedTuple):

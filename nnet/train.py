@@ -19,7 +19,7 @@ from nnet.errors import ModelError
 from nnet.gradient import Replicas, chunk_gradient, errors
 from nnet.log import TrainingLog
 from nnet.lstm import State
-from nnet.model import AcousticModel, carry_state
+from nnet.model import MOST_FRAMES, AcousticModel, carry_state
 from nnet.optimizer import update_of
 from nnet.threads import set_threads
 
@@ -187,7 +187,7 @@ def train_chunk(
         raise ModelError(
             f"the loss is {sums.loss / max(sums.frames, 1):g}, the gradient's norm {sums.grad_norm:g} on a chunk of "
             f"the utterances {' '.join(sorted(set(chunk.utterances)))}: look for bad features there, or lower "
-            "initial_lr or set max_grad_norm; the last checkpoint is kept"
+            "initial_lr or set max_grad_norm, with which training starts anew; until then the last checkpoint is kept"
         )
     if 0 < config.max_grad_norm < sums.grad_norm:
         replicas.grad.mul_(config.max_grad_norm / sums.grad_norm)
@@ -201,6 +201,9 @@ def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 1
         todo = chunks(reader, names, streams, frames, config.delay)
     else:
         context, whole = (config.left_context, config.right_context), config.direction != "forward"
+        if whole:
+            longest = max(len(targets) for _, targets in reader.values())
+            streams = max(1, min(streams, MOST_FRAMES // longest))
         todo = windows(reader, names, streams, 0 if whole else frames, context, seed=0, pool=streams)
     total, state = Sums(), []
     with torch.no_grad():

@@ -25,7 +25,7 @@ TRAINING_LINE = {"linewidth": 0.9, "alpha": 0.6}
 def plot_training(exps: list[Path], out: Path = Path("training.png"), title: str = "") -> None:
     """Draw the frame accuracy of several networks against training time and against the frames seen.
 
-    Reads EXP/train.jsonl of each model directory EXP; of a run under way (EXP.partial) what there is so far. The
+    Reads EXP/train.jsonl of each model directory EXP; of a run under way, EXP.partial, what there is so far. The
     picture shows dev after each epoch, and the training data in between (which dropout and masks make harder). The time
     is that of training alone, without the evaluation of dev.
 

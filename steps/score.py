@@ -32,12 +32,16 @@ def score(data: Path, exp: Path) -> None:
     Raises
     ------
     InputError
-        When nothing was decoded, and when hypotheses and references do not belong together.
+        When nothing was decoded of this data.
     """
-    directories = find_decoded(data, exp)
+    found = find_decoded(data, exp)
+    directories = {k: directory for k, directory in found.items() if is_of(data / k.set / "text", directory)}
+    if not directories:
+        raise InputError(f"{exp}: all that was decoded is of other data than {data}; decode again")
     rows = {k: score_directory(data / k.set / "text", directory) for k, directory in directories.items()}
     dev = {k.set for k, directory in directories.items() if directory.name.startswith("tune_")}
-    results = merge(read_results(exp / "results.json"), [row for row, _ in rows.values()], dev)
+    old = [row for row in read_results(exp / "results.json") if key(row) not in found]
+    results = merge(old, [row for row, _ in rows.values()], dev)
     write_json(exp / "results.json", results)
     print(table(results, {k: interval for k, (_, interval) in rows.items()}))
     print("\nDetails:", *(f"{directories[k]}/wer.txt" for k in sorted(directories)), exp / "results.json", sep="\n  ")
@@ -71,6 +75,17 @@ def find_decoded(data: Path, exp: Path) -> dict[Key, Path]:
     if not directories:
         raise InputError(f"{exp}: no model has decoded a set of {data} (MODEL/decode_SET/decode.json); decode first")
     return directories
+
+
+def is_of(text: Path, directory: Path) -> bool:
+    """Whether all that was decoded stands in a set's transcripts; says so where it does not."""
+    unknown = sorted(set(read_table(directory / "text")) - set(read_table(text)))
+    if unknown:
+        print(
+            f"{directory}: not scored, it was decoded from other data: {len(unknown)} of its utterances, the first is "
+            f"{unknown[0]}, are not in {text}"
+        )
+    return not unknown
 
 
 def read_decode(directory: Path) -> dict[str, Any]:
@@ -107,7 +122,7 @@ def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, floa
     Raises
     ------
     InputError
-        When no utterance was decoded, or one that has no reference.
+        When no utterance was decoded, or a reference is empty.
     """
     reference, hypothesis = read_table(text), read_table(directory / "text")
     if not hypothesis:

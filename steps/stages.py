@@ -34,6 +34,8 @@ from steps.output import fingerprint, state, writing
 # options that change how fast a stage is, not what it gives; but for a network's last bits, which --threads changes
 NOT_IN_KEY = ("--nj", "--threads")
 
+GOES_ON = "the same command (without --stage) goes on from here"
+
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
@@ -234,8 +236,7 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
                 raise
     if process.returncode:
         raise InputError(
-            f"stage {stage.name} {_ending(process.returncode)} (log: {log}); "
-            "when the cause is mended, the same command goes on from here"
+            f"stage {stage.name} {_ending(process.returncode)} (log: {log}); when the cause is mended, {GOES_ON}"
         )
     now = datetime.now()
     with writing(ledger.entry_path(stage)) as part:
@@ -309,7 +310,7 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print(f"interrupted; {GOES_ON}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source ./path.sh
 install requirements.txt requirements-test.txt
-ruff check . && ruff format --check .
+ruff check .
+ruff format --check .
 exec python -m pytest "$@"

@@ -364,3 +364,19 @@ def test_with_the_real_python(machine):
     status, out, _ = machine("python -c 'import sys; print(sys.prefix)'", **env)
     assert (status, out) == (0, f"{machine.project}/.venv\n")
     assert machine(**env) == (0, "entered\n", "")
+
+
+@pytest.mark.parametrize("fault", ["import os\n", "x = {  }\n"], ids=["check", "format"])
+def test_tests_stop_at_what_ruff_finds(tmp_path, fault):
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests/run.sh", tmp_path / "tests")
+    (tmp_path / "path.sh").write_text("install() { :; }\n")
+    (tmp_path / "faulty.py").write_text(fault)
+    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    status, out, _ = call(tmp_path / "tests/run.sh")
+    assert status
+    assert "faulty.py" in out
+    assert "1 passed" not in out
+    (tmp_path / "faulty.py").unlink()
+    status, out, _ = call(tmp_path / "tests/run.sh")
+    assert (status, "1 passed" in out) == (0, True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import soundfile
@@ -46,6 +47,17 @@ def perturbed_id(identifier: str, factor: float) -> str:
     return identifier if factor == 1 else f"sp{factor:g}-{identifier}"
 
 
+def file_name(utterance: str) -> str:
+    """Name an utterance's audio file; what no file name can hold is written as in addresses of the web.
+
+    Example
+    -------
+    >>> file_name("anna-1"), file_name("../anna/1")
+    ('anna-1.wav', '..%2Fanna%2F1.wav')
+    """
+    return f"{quote(utterance, safe='')}.wav"
+
+
 def perturb(
     data: DataDir, factors: Sequence[float], audio: Path, final: Path, allow_commands: bool, run: Run
 ) -> DataDir:
@@ -77,7 +89,7 @@ def perturb(
     for factor in factors:
         for utterance in data.utterances:
             name = perturbed_id(utterance, factor)
-            wav[name] = str(final / f"{name}.wav")
+            wav[name] = str(final / file_name(name))
             utt2spk[name] = perturbed_id(data.utt2spk[utterance], factor)
             if data.text:
                 text[name] = data.text[utterance]
@@ -88,4 +100,4 @@ def _write(data: DataDir, factors: Sequence[float], audio: Path, allow_commands:
     samples, rate = read_utterance_audio(data, utterance, allow_commands)
     for factor in factors:
         changed = np.clip(change_speed(samples, rate, factor), -1, 1 - 2**-15)  # resampling overshoots at loud places
-        soundfile.write(audio / f"{perturbed_id(utterance, factor)}.wav", changed, rate, subtype="PCM_16")
+        soundfile.write(audio / file_name(perturbed_id(utterance, factor)), changed, rate, subtype="PCM_16")

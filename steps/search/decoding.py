@@ -95,8 +95,9 @@ def decode_all(
     """
     for cached in (_load, _graph):
         cached.cache_clear()  # the files may have changed since an earlier call in this process
-    utterances = list(load_features(source.data, load_acoustic_model(source.model).features, source.allow_commands))
-    step = partial(_decode_block, source, list(weights), options, folder)
+    features = load_features(source.data, load_acoustic_model(source.model).features, source.allow_commands)
+    utterances = list(features)
+    step = partial(_decode_block, source, features, list(weights), options, folder)
     blocks = run(step, list(enumerate(cut(utterances))), desc)
     results = []
     for i in range(len(weights)):
@@ -114,21 +115,25 @@ def decode_all(
 
 
 @lru_cache(maxsize=1)
-def _load(source: Source) -> tuple[Mapping[str, np.ndarray], AcousticModel, FstArrays, list[str]]:
+def _load(source: Source) -> tuple[AcousticModel, FstArrays, list[str]]:
     model = load_acoustic_model(source.model)
-    features = load_features(source.data, model.features, source.allow_commands)
     graph = read_fst(source.graph / "HCLG.fst", "steps.make_graph")
     symbols = read_symbols(source.graph / "words.txt")
-    return features, model, to_arrays(graph), [word for word, _ in sorted(symbols.items(), key=lambda item: item[1])]
+    return model, to_arrays(graph), [word for word, _ in sorted(symbols.items(), key=lambda item: item[1])]
 
 
 @lru_cache(maxsize=1)
 def _graph(source: Source, insertion_penalty: float) -> kaldifst.StdVectorFst:
-    return to_fst(penalised(_load(source)[2], insertion_penalty))
+    return to_fst(penalised(_load(source)[1], insertion_penalty))
 
 
 def _decode_block(
-    source: Source, weights: list[Weights], options: SearchOptions, folder: Path, item: tuple[int, list[str]]
+    source: Source,
+    features: Mapping[str, np.ndarray],
+    weights: list[Weights],
+    options: SearchOptions,
+    folder: Path,
+    item: tuple[int, list[str]],
 ) -> list[dict[str, Any]]:
     """Decode a block with all weightings; the order spares scoring frames and changing graphs over and over."""
     index, utterances = item
@@ -138,7 +143,7 @@ def _decode_block(
         kept = read_json(done)
         if kept["utterances"] == utterances and kept["weights"] == wanted:
             return kept["results"]
-    features, model, _, words = _load(source)
+    model, _, words = _load(source)
     results: dict[Weights, Decoded] = {}
     for deweight in sorted({w.silence_deweight for w in weights}):
         start = time.perf_counter()

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from nnet.augment import Masks
 from nnet.checkpoint import Progress
 from nnet.chunks import NO_TARGET, chunks
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
 from nnet.files import read_tensors
-from nnet.gradient import Replicas
+from nnet.gradient import Replicas, errors
 from nnet.model import AcousticModel, initialise
 from nnet.optimizer import adam, flatten, sgd
 from nnet.train import count, evaluate, keep, learning_rate, pdf_weights, train, train_chunk
@@ -359,6 +360,9 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
         ({"average": "all"}, "average is 'all'; it has to be one of best, last"),
         ({"reset_probability": 1.0}, "reset_probability is 1.0; it has to be below 1"),
         ({"silence_weight": 0.0}, "silence_weight is 0.0; it has to be above 0"),
+        ({"initial_lr": math.inf}, "initial_lr is inf; it has to be a finite number"),
+        ({"max_grad_norm": math.nan}, "max_grad_norm is nan; it has to be a finite number"),
+        ({"masks": Masks(band_width=-1)}, "masks.band_width is -1; it has to be 0 or more"),
         ({"optimizer": "adamw"}, "optimizer is 'adamw'; it has to be one of adam, sgd"),
     ],
 )
@@ -380,3 +384,15 @@ def test_values_that_cannot_be(changes, message):
 def test_configs_that_do_not_go_together(model, training, message):
     with pytest.raises(ModelError, match=message):
         check_pair(ModelConfig(**model), TrainConfig(**training))
+
+
+def test_evaluation_of_whole_utterances_bounds_its_memory(monkeypatch):
+    model, dev, sizes = small_model(direction="both", delay=0), synthetic.bits(9, 0), []
+    expected = evaluate(model, dev, streams=16)
+    monkeypatch.setattr("nnet.train.MOST_FRAMES", 200)
+    monkeypatch.setattr(
+        "nnet.train.errors", lambda model, chunk, *given: (sizes.append(chunk.feats), errors(model, chunk, *given))[1]
+    )
+    assert evaluate(model, dev, streams=16) == pytest.approx(expected)
+    assert max(feats.shape[0] * feats.shape[1] for feats in sizes) <= 200
+    assert any(feats.shape[1] > 1 for feats in sizes)

@@ -55,15 +55,16 @@ def test_result_does_not_depend_on_the_number_of_processes(work, tmp_path, decod
     assert (tmp_path / "two/text").read_bytes() == (decoded / "text").read_bytes()
 
 
-def test_new_audio(work, tmp_path):
-    """Any data directory will do: another sample rate, no text."""
+def test_new_audio(work, tmp_path, capfd):
+    """Any data directory will do: another sample rate, which is said once for all processes, no text."""
     texts = {"new-1": ["face", "bad"], "new-2": ["cab"]}
     data = synthetic.write_data(tmp_path / "new", texts, seed=9)
     (data / "text").unlink()
     samples, rate = soundfile.read(data / "new-1.wav")
     soundfile.write(data / "new-1.wav", np.interp(np.arange(2 * len(samples)) / 2, np.arange(len(samples)), samples), 2 * rate)  # fmt: skip # noqa: E501
-    decode(data, work / "graph", work / "mono", tmp_path / "out", WEIGHTS)
+    decode(data, work / "graph", work / "mono", tmp_path / "out", WEIGHTS, nj=2)
     assert read_table(tmp_path / "out/text") == {key: " ".join(words) for key, words in texts.items()}
+    assert capfd.readouterr().out.count("resampled 1 utterance from 16000 Hz to 8000 Hz") == 1
 
 
 def test_command(work, tmp_path):

@@ -17,7 +17,7 @@ REFERENCE = {"dev": "d1 ONE TWO\nd2 THREE\n", "test": "t1 FOUR FIVE\nt2 SIX\n"}
 def decode(work, folder, directory, text, **more):
     name = directory.partition("_")[2]
     path = work / "exp" / folder / directory
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok=True)
     path.joinpath("text").write_text(text)
     described = {"model": folder, "set": name, "lm": "bigram", "seconds": 1.5, "seed": 7, "utts": 2}
     path.joinpath("decode.json").write_text(
@@ -104,12 +104,6 @@ def test_unfinished_directories_and_untranscribed_sets_are_left_out(work, capsys
     [
         ("decode_test", "", {}, "tri/decode_test/text: no utterance was decoded"),
         (
-            "decode_test",
-            "t1 FOUR\nx SIX\n",
-            {},
-            "tri/decode_test/text against .*test/text: 1 hypotheses .* utterance x",
-        ),
-        (
             "decode_b",
             "t1 FOUR\n",
             {"set": "test", "model": "mono"},
@@ -120,6 +114,26 @@ def test_unfinished_directories_and_untranscribed_sets_are_left_out(work, capsys
 def test_wrong_input(work, directory, text, more, message):
     decode(work, "tri", directory, text, **more)
     with pytest.raises(InputError, match=message):
+        score(work / "data", work / "exp")
+
+
+def test_what_was_decoded_from_other_data_is_left_out(work, capsys):
+    score(work / "data", work / "exp")
+    assert {row["model"] for row in results(work) if row["chosen"]} == {"lstmp"}
+    for name in ("dev", "test"):
+        (work / "data" / name / "text").write_text({"dev": "d1 ONE TWO\n", "test": "t1 FOUR FIVE\n"}[name])
+    decode(work, "mono", "tune_dev", "d1 ONE TWO\n")
+    decode(work, "mono", "decode_test", "t1 FOUR FIVE\n")
+    score(work / "data", work / "exp")
+    assert [(row["set"], row["model"], row["chosen"]) for row in results(work)] == [
+        ("dev", "mono", True),
+        ("test", "mono", True),
+    ]
+    printed = capsys.readouterr().out
+    assert "lstmp/tune_dev: not scored, it was decoded from other data: 1 of its utterances, the first is d2" in printed
+    decode(work, "mono", "tune_dev", "d9 ONE TWO\n")
+    decode(work, "mono", "decode_test", "t9 FOUR FIVE\n")
+    with pytest.raises(InputError, match="all that was decoded is of other data than"):
         score(work / "data", work / "exp")
 
 

@@ -390,7 +390,7 @@ def test_interrupt_ends_all_with_a_short_message(runner, plan, hanging):
     os.killpg(process.pid, signal.SIGINT)
     out, errors = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert errors == "interrupted; the same command goes on from here\n"
+    assert errors == "interrupted; the same command (without --stage) goes on from here\n"
     assert "Traceback" not in out
     wait_for(lambda: not any(map(alive, pids)))
     assert runner.ran(plan()) == FROM_MONO

@@ -51,6 +51,17 @@ def test_ids_lengths_and_pitch(data, tmp_path):
             assert pitch(after, rate) == pytest.approx(factor * pitch(before, rate), abs=3)
 
 
+def test_ids_that_are_no_file_names(data, tmp_path):
+    for name in ("segments", "text", "utt2spk"):
+        table = (data / name).read_text().replace("ann-low", "../ann/low").splitlines(keepends=True)
+        (data / name).write_text("".join(sorted(table)))
+    perturb_speed(data, tmp_path / "out")
+    made = read_data_dir(tmp_path / "out")
+    assert "sp0.9-../ann/low" in made.utterances
+    assert len(read_utterance_audio(made, "../ann/low")[0]) == RATE / 2
+    assert {file.parent for file in tmp_path.rglob("*ann*.wav")} == {tmp_path / "out/audio"}
+
+
 def test_does_not_depend_on_the_number_of_jobs(data, tmp_path):
     for nj in (1, 2):
         perturb_speed(data, tmp_path / f"out{nj}", nj=nj)
