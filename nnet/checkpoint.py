@@ -1,8 +1,10 @@
 """The whole state of a training run in one file, so that a killed run goes on as if nothing had happened."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,14 +93,25 @@ class Run:
     state: list[State] = field(default_factory=list)
 
 
-def save_checkpoint(path: Path, run: Run, progress: Progress) -> None:
+def save_checkpoint(
+    path: Path,
+    run: Run,
+    progress: Progress,
+    more: Mapping[str, Tensor] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write parameters, optimizer, carried state, random state and progress into one safetensors file."""
     tensors = {"params": run.params, "random": torch.get_rng_state()}
     tensors |= {f"kept.{i}": params for i, params in enumerate(run.kept)}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in run.optimizer.items()}
     for i, (c, r) in enumerate(run.state):
         tensors |= {f"state.{i}.c": c, f"state.{i}.r": r}
-    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    write_tensors(path, tensors | dict(more or {}), {"progress": json.dumps(asdict(progress)), **(metadata or {})})
+
+
+def position_of(known: dict[str, Any]) -> Position:
+    """Make a position of what JSON keeps of it."""
+    return Position(**known | {"rows": tuple(map(tuple, known["rows"]))})
 
 
 def load_checkpoint(path: Path, run: Run) -> Progress:
@@ -112,7 +125,7 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
     tensors, metadata = read_tensors(path)
     try:
         known = json.loads(metadata["progress"])
-        position = Position(**known["position"] | {"rows": tuple(map(tuple, known["position"]["rows"]))})
+        position = position_of(known["position"])
         sums = {name: Sums(**known[name]) for name in ("since_epoch", "since_log")}
         kept = [(epoch, accuracy) for epoch, accuracy in known["kept"]]
         progress = Progress(**known | {"position": position, "kept": kept} | sums)

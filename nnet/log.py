@@ -29,12 +29,13 @@ class TrainingLog:
         # of what a killed run wrote, steps from purge_step on are forgotten; those up to the checkpoint stay
         self.board = SummaryWriter(str(directory / BOARD), purge_step=frames + 1)
 
-    def write(self, frames: int, **figures: float) -> int:
-        """Add a line; return the size of train.jsonl."""
+    def write(self, frames: int, **figures: float | list[float]) -> int:
+        """Add a line; return the size of train.jsonl. TensorBoard gets no lists."""
         with self.path.open("a") as file:
             file.write(json.dumps({"frames": frames} | figures) + "\n")
         for name, value in figures.items():
-            self.board.add_scalar(name, value, frames)
+            if not isinstance(value, list):
+                self.board.add_scalar(name, value, frames)
         return self.path.stat().st_size
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from nnet.gradient import Replicas, chunk_gradient, errors
 from nnet.log import TrainingLog
 from nnet.lstm import State
 from nnet.model import MOST_FRAMES, AcousticModel, carry_state
-from nnet.optimizer import update_of
+from nnet.optimizer import initial_state, update_of
 from nnet.threads import set_threads
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -82,7 +82,7 @@ def train(
     check_data(model, dev_reader, "dev")
 
     replicas = Replicas(model, threads)
-    run, progress = Run(replicas.params), Progress()
+    run, progress = Run(replicas.params, optimizer=initial_state(config, replicas.params)), Progress()
     if (directory / CHECKPOINT).exists():
         progress = load_checkpoint(directory / CHECKPOINT, run)
         print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
@@ -99,7 +99,7 @@ def train(
         order, clock = Epochs(list(reader), seed, config.epochs), time.monotonic()
         todo = training_chunks(model.config, config, reader, order, seed, progress.position)
         for chunk in todo if not progress.finished else ():
-            lr = learning_rate(config, progress, planned)
+            lr = learning_rate(config, progress.frames, planned, progress.halvings)
             sums, run.state = train_chunk(replicas, chunk, run.state, config, weights)
             update(replicas.params, replicas.grad, run.optimizer, lr)
             clock, sums.seconds = time.monotonic(), time.monotonic() - clock
@@ -111,7 +111,10 @@ def train(
                 progress.since_log = Sums()
             ended = False
             while progress.frames >= (progress.epoch + 1) * frames_per_epoch and not progress.finished:
-                end_epoch(model, dev_reader, config, progress, run, log, planned)
+                dev = evaluate(model, dev_reader, EVALUATED_SIDE_BY_SIDE)
+                write_log(log, progress, progress.since_epoch, lr, dev)
+                end_epoch(config, progress, run, run.params, progress.since_epoch, dev)
+                progress.since_epoch, progress.since_log = Sums(), Sums()
                 clock, ended = time.monotonic(), True  # a chunk can hold more than a tiny corpus
             if ended or time.monotonic() - saved >= config.checkpoint_seconds:
                 save_checkpoint(directory / CHECKPOINT, run, progress)
@@ -215,38 +218,42 @@ def evaluate(model: AcousticModel, reader: Reader, streams: int, frames: int = 1
     return total.loss / total.frames, total.correct / total.frames
 
 
-def learning_rate(config: TrainConfig, progress: Progress, planned: int) -> float:
-    """Return the learning rate after ``progress.frames`` of `planned` frames.
+def learning_rate(config: TrainConfig, frames: int, planned: int, halvings: int = 0) -> float:
+    """Return the learning rate after `frames` of `planned` frames, and after so many halvings by ``newbob``.
 
     Example
     -------
     >>> config = TrainConfig(initial_lr=0.01, final_lr=0.0001)
-    >>> round(learning_rate(config, Progress(frames=500), planned=1000), 6)
+    >>> round(learning_rate(config, frames=500, planned=1000), 6)
     0.001
     """
     if config.schedule == "newbob":
-        return max(config.initial_lr / 2**progress.halvings, config.final_lr)
-    return config.initial_lr * (config.final_lr / config.initial_lr) ** (progress.frames / planned)
+        return max(config.initial_lr / 2**halvings, config.final_lr)
+    return config.initial_lr * (config.final_lr / config.initial_lr) ** (frames / planned)
 
 
 def end_epoch(
-    model: AcousticModel,
-    dev_reader: Reader,
-    config: TrainConfig,
-    progress: Progress,
-    run: Run,
-    log: TrainingLog,
-    planned: int,
+    config: TrainConfig, progress: Progress, run: Run, params: torch.Tensor, sums: Sums, dev: tuple[float, float]
 ) -> None:
-    """Measure dev, keep the weights if they are to be averaged, write the epoch's line, and let newbob have its say."""
-    dev_loss, accuracy = evaluate(model, dev_reader, EVALUATED_SIDE_BY_SIDE)
-    lr = learning_rate(config, progress, planned)
-    means = averages(progress.since_epoch)
-    write_log(log, progress, progress.since_epoch, lr, {"dev_loss": dev_loss, "dev_accuracy": accuracy})
+    """Keep the weights at an epoch's end if they are to be averaged, and let newbob have its say.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    progress : Progress
+    run : Run
+    params : Tensor, shape (N,)
+        The weights.
+    sums : Sums
+        Of the epoch.
+    dev : (float, float)
+        Their mean cross entropy and frame accuracy on dev.
+    """
+    (dev_loss, accuracy), means = dev, averages(sums)
     progress.epoch += 1
     best = accuracy > progress.best_accuracy
     progress.best_accuracy = max(progress.best_accuracy, accuracy)
-    keep(config, progress, run, accuracy)
+    keep(config, progress, run, params, accuracy)
     tqdm.write(
         f"Epoch {progress.epoch}: loss {means['loss']:.3f}, frame accuracy {means['accuracy']:.2%}; "
         f"dev loss {dev_loss:.3f}, frame accuracy {accuracy:.2%}{' (best)' if best else ''}"
@@ -257,13 +264,12 @@ def end_epoch(
         progress.halving |= gain < NEWBOB_START
         progress.halvings += progress.halving
     progress.last_accuracy = accuracy
-    progress.since_epoch, progress.since_log = Sums(), Sums()
 
 
-def keep(config: TrainConfig, progress: Progress, run: Run, accuracy: float) -> None:
+def keep(config: TrainConfig, progress: Progress, run: Run, params: torch.Tensor, accuracy: float) -> None:
     """Keep the weights of the epoch that has just ended, and no more than are averaged in the end."""
     progress.kept.append((progress.epoch, accuracy))
-    run.kept.append(run.params.clone())
+    run.kept.append(params.clone())
     if len(run.kept) > config.average_epochs:
         # of equally good epochs, the first is kept
         worst = (
@@ -299,9 +305,16 @@ def averages(sums: Sums) -> dict[str, float]:
     }
 
 
-def write_log(log: TrainingLog, progress: Progress, sums: Sums, lr: float, dev: dict[str, float] | None = None) -> None:
-    """Append a line to train.jsonl: an epoch's with `dev`, one within an epoch without."""
-    figures = averages(sums) | (dev or {})
+def write_log(
+    log: TrainingLog,
+    progress: Progress,
+    sums: Sums,
+    lr: float,
+    dev: tuple[float, float] | None = None,
+    **more: float | list[float],
+) -> None:
+    """Append a line to train.jsonl: an epoch's with its loss and accuracy on `dev`, one within an epoch without."""
+    figures = averages(sums) | (dict(zip(("dev_loss", "dev_accuracy"), dev, strict=True)) if dev else {}) | more
     progress.log_size = log.write(progress.frames, epoch=progress.epoch + 1, seconds=progress.seconds, lr=lr, **figures)
 
 

@@ -7,7 +7,7 @@ from nnet.chunks import Chunk, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.gradient import Replicas
 from nnet.model import AcousticModel, carry_state, initialise
-from nnet.optimizer import adam, sgd
+from nnet.optimizer import initial_state, update_of
 from nnet.train import train_chunk
 from tests.bench.plain import Plain, Trainer, carry
 
@@ -80,10 +80,10 @@ def test_training_steps_change_the_weights_alike(pair, optimizer):
     ours, plain = pair
     config = TrainConfig(optimizer=optimizer, streams=3, frames=7, initial_lr=0.01, max_grad_norm=0.1)
     replicas = Replicas(ours)
-    trainer, state, slots = Trainer(plain, config), [], {}
+    trainer, state, slots = Trainer(plain, config), [], initial_state(config, replicas.params)
     for _ in range(3):
         chunk = chunk_of(ours.config, [-1] * 3, [7, 7, 7])
         _, state = train_chunk(replicas, chunk, state, config)
-        {"adam": adam, "sgd": sgd}[optimizer](replicas.params, replicas.grad, slots, config.initial_lr)
+        update_of(config)(replicas.params, replicas.grad, slots, config.initial_lr)
         trainer.step(chunk)
     torch.testing.assert_close(plain.output.weight, ours.output.weight, rtol=1e-4, atol=1e-5)

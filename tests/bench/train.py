@@ -23,7 +23,7 @@ from nnet.chunks import NO_TARGET, Chunk, Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.gradient import Replicas
 from nnet.model import AcousticModel, count_parameters, initialise
-from nnet.optimizer import update_of
+from nnet.optimizer import initial_state, update_of
 from nnet.threads import set_threads
 from nnet.train import train_chunk, training_chunks
 from steps.nnet_file import read_nnet_file
@@ -109,7 +109,7 @@ def train_rounds(rounds: list[list[Chunk]], step: Callable[[Chunk], object]) -> 
 def our_step(model: AcousticModel, config: TrainConfig) -> Callable[[Chunk], None]:
     replicas = Replicas(model)
     update = update_of(config)
-    state, optimizer = [], {}
+    state, optimizer = [], initial_state(config, replicas.params)
 
     def step(chunk: Chunk) -> None:
         nonlocal state

@@ -11,14 +11,13 @@ import pytest
 import torch
 
 from nnet.augment import Masks
-from nnet.checkpoint import Progress
 from nnet.chunks import NO_TARGET, chunks
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
 from nnet.files import read_tensors
 from nnet.gradient import Replicas, errors
 from nnet.model import AcousticModel, initialise
-from nnet.optimizer import adam, flatten, sgd
+from nnet.optimizer import flatten, initial_state, update_of
 from nnet.train import count, evaluate, keep, learning_rate, pdf_weights, train, train_chunk
 from tests.nnet import synthetic
 
@@ -265,20 +264,22 @@ def test_newbob_halves_and_stops(tmp_path, monkeypatch):
 
 def test_learning_rate_decays_exponentially():
     config = TrainConfig(initial_lr=0.1, final_lr=0.001)
-    rates = [learning_rate(config, Progress(frames=frames), 1000) for frames in (0, 250, 500, 1000)]
+    rates = [learning_rate(config, frames, 1000) for frames in (0, 250, 500, 1000)]
     assert rates == pytest.approx([0.1, 0.1 * 10**-0.5, 0.01, 0.001])
 
 
 def test_updates_equal_torch():
-    for update, theirs in (
-        (sgd, lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9)),
-        (adam, lambda w: torch.optim.Adam(w, lr=0.1)),
+    for name, theirs in (
+        ("sgd", lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9)),
+        ("adam", lambda w: torch.optim.Adam(w, lr=0.1)),
     ):
+        config = TrainConfig(optimizer=name)
+        update = update_of(config)
         random = torch.Generator().manual_seed(0)
         params = torch.randn(10, generator=random)
         expected = params.clone().requires_grad_()
-        optimizer, state = theirs([expected]), {}
-        halves = [{}, {}]
+        optimizer, state = theirs([expected]), initial_state(config, params)
+        halves = [initial_state(config, params[:4]), initial_state(config, params[4:])]
         sliced = params.clone()
         for _ in range(5):
             grad = torch.randn(10, generator=random)
