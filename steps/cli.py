@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -126,6 +127,9 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
     try:
         values = parser.instantiate(options)
         values.pop("config", None)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; what has to save before sets its own
         function(**vars(values))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (InputError, ModelError) as error:
         sys.exit(f"error: {error}")

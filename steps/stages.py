@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ from steps.output import fingerprint, state, writing
 
 # options that change how fast a stage is, not what it gives; but for a network's last bits, which --threads changes
 NOT_IN_KEY = ("--nj", "--threads")
+
+GRACE = 20.0  # seconds in which a stage has to end that was asked to
 
 GOES_ON = "the same command (without --stage) goes on from here"
 
@@ -201,7 +203,8 @@ def _end_with_runner() -> None:
 def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     """Run a stage, its output on the screen and in ``exp/log``, and enter it as done.
 
-    It has a session of its own: Ctrl-C reaches the runner alone, which then ends the stage and all that it started.
+    It has a session of its own: Ctrl-C reaches the runner alone, which then ends the stage and all that it started, at
+    once where the stage has nothing to save.
 
     Raises
     ------
@@ -232,7 +235,9 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
                     file.write(line)
                     file.flush()
             except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
+                last_words = _end(process)
+                print(last_words, end="")
+                file.write(last_words)
                 raise
     if process.returncode:
         raise InputError(
@@ -243,6 +248,18 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
         entry = {"key": key, "run": fingerprint(key, now.isoformat()), "seconds": round(time.monotonic() - start, 1)}
         entry |= {"ended": now.isoformat(timespec="seconds"), "command": stage.command}
         part.write_text(json.dumps(entry, indent=1))
+
+
+def _end(process: "subprocess.Popen[str]") -> str:
+    """End a stage as Ctrl-C would, which lets it save what it can, then all that it started; return its last words."""
+    process.send_signal(signal.SIGINT)
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return process.stdout.read() if process.stdout else ""
 
 
 def _ending(status: int) -> str:

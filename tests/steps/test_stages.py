@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 
 # a stage: writes its arguments and what the files among them hold; the first argument says how it behaves
 FAKE = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the commands do
 how, *arguments, out = sys.argv[1:]
 print("working on", Path(out).name, "éжß")
 if how == "fail":
@@ -26,6 +27,14 @@ if how == "killed":
 if how == "hang":
     child = subprocess.Popen(["sleep", "60"])
     Path(out + ".pids").write_text(f"{os.getpid()} {child.pid}")
+    time.sleep(60)
+if how == "saves":
+    def save(*_):
+        Path(out + ".saved").touch()
+        print("saved")
+        sys.exit(130)
+    signal.signal(signal.SIGINT, save)
+    Path(out + ".pids").write_text(f"{os.getpid()} {os.getpid()}")
     time.sleep(60)
 if how == "directory":
     Path(out).mkdir(parents=True, exist_ok=True)
@@ -349,10 +358,10 @@ def test_a_stage_that_is_run_again_and_fails_is_not_done(runner, plan, done):
 
 
 @pytest.fixture
-def hanging(runner, plan):
+def hanging(runner, plan, request):
     """A run that has come to a stage that hangs: the run, the processes of the stage, and the plan mended."""
     stages = plan()
-    stages[4] = ("mono", "fake", "hang", *stages[4][3:])
+    stages[4] = ("mono", "fake", getattr(request, "param", "hang"), *stages[4][3:])
     file = runner.work / "exp/mono.pids"
     process = runner.start(stages)
     wait_for(lambda: file.exists() and len(file.read_text().split()) == 2)
@@ -394,6 +403,18 @@ def test_interrupt_ends_all_with_a_short_message(runner, plan, hanging):
     assert "Traceback" not in out
     wait_for(lambda: not any(map(alive, pids)))
     assert runner.ran(plan()) == FROM_MONO
+
+
+@pytest.mark.parametrize("hanging", ["saves"], indirect=True)
+def test_interrupt_lets_a_stage_save(runner, hanging):
+    process, pids = hanging
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert out.endswith("saved\n")
+    assert "saved" in (runner.work / "exp/log/mono-exp-mono.log").read_text(encoding="utf-8")
+    assert (runner.work / "exp/mono.saved").exists()
+    assert not alive(pids[0])
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
