@@ -1,0 +1,391 @@
+"""Training by asynchronous SGD as a whole: starts workers, hears their reports, evaluates, logs and saves.
+
+The coordinator never stands between workers and shards: all that it does goes on beside them.
+"""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nnet.asgd.checkpoint import load_places, of_places
+from nnet.asgd.config import AsgdConfig
+from nnet.asgd.local import Crew, Ended, LocalServer, create_shards
+from nnet.asgd.shard import cut, new_shard, sliced
+from nnet.asgd.worker import Deposit, EpochEnd, Failed, Job, Place, Report, Stop, TakeOver
+from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
+from nnet.chunks import Reader
+from nnet.config import TrainConfig, check_pair
+from nnet.errors import ModelError
+from nnet.log import TrainingLog
+from nnet.model import AcousticModel
+from nnet.optimizer import flatten, initial_state
+from nnet.threads import set_threads
+from nnet.train import (
+    CHECKPOINT,
+    EVALUATED_SIDE_BY_SIDE,
+    Result,
+    add,
+    averages,
+    check_data,
+    end_epoch,
+    evaluate,
+    learning_rate,
+    pdf_weights,
+    take_kept,
+    write_log,
+)
+
+PATIENCE = 10.0  # seconds in which a worker should tell its place for a checkpoint
+STARTING = 120.0  # seconds in which a worker should have started and computed its first gradient
+LISTEN = 0.1  # seconds between two looks at what else there is to do
+
+
+def train_asgd(
+    model: AcousticModel,
+    reader: Reader,
+    dev_reader: Reader,
+    config: TrainConfig,
+    asgd: AsgdConfig,
+    directory: str | Path,
+    seed: int = 0,
+    workers: int = 2,
+    threads: int = 1,
+    silence_pdfs: Sequence[int] = (),
+) -> Result:
+    """Train a model by asynchronous SGD and leave the weights of its best epochs in it.
+
+    With one worker, one shard, a push for every chunk and no overlap, the weights are those of `nnet.train.train`, bit
+    for bit; otherwise no two runs are the same.
+
+    Parameters
+    ----------
+    model, reader, dev_reader, config, directory, seed, silence_pdfs
+        See `nnet.train.train`; the readers are sent to other processes.
+    asgd : AsgdConfig
+    workers : int
+        Processes that compute gradients, each on its own part of the utterances.
+    threads : int
+        Of each worker.
+
+    Raises
+    ------
+    ModelError
+        When the data does not fit the model or is too little for so many workers, when the loss is not finite, or no
+        worker is left; the last checkpoint stays.
+    """
+    check_pair(model.config, config)
+    asgd.check()
+    directory = Path(directory)
+    set_threads(1)
+    frames_per_epoch = check_data(model, reader, "training")
+    check_data(model, dev_reader, "dev")
+    places = partition(reader, workers)
+
+    params, _ = flatten(model)
+    run, progress = Run(params, optimizer=initial_state(config, params)), Progress()
+    if (directory / CHECKPOINT).exists():
+        progress = load_checkpoint(directory / CHECKPOINT, run)
+        places = resumed(load_places(directory / CHECKPOINT), places)
+        print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
+    planned = config.epochs * frames_per_epoch
+    shards = []
+    for part in cut(len(params), asgd.shards):
+        shard = new_shard(params[part], config, planned)
+        shard.counts[1:3] = torch.tensor([progress.frames, progress.halvings])
+        shards.append(replace(shard, optimizer=sliced(run.optimizer, part)))
+    weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight)
+    jobs = [
+        Job(
+            k, place, model.config, model.input_dim, model.num_pdfs, config, asgd, reader, seed, threads,
+            frames_per_epoch, weights,
+        )
+        for k, place in enumerate(places)
+    ]  # fmt: skip
+    crew = Crew(create_shards(shards))
+    log = TrainingLog(directory, progress.log_size, progress.frames)
+    bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
+    with closing(crew), closing(log), closing(bar):
+        Coordinator(jobs, crew, run, progress, log, bar, model, dev_reader, directory / CHECKPOINT).run()
+    return take_kept(model, run, progress, dev_reader, config)
+
+
+def partition(reader: Reader, workers: int) -> list[Place]:
+    """Deal the utterances out to workers.
+
+    Raises
+    ------
+    ModelError
+        When there are fewer utterances than workers.
+    """
+    names = sorted(reader)
+    if len(names) < workers:
+        raise ModelError(f"{len(names)} utterances are too few for {workers} workers")
+    return [Place(tuple(names[k::workers])) for k in range(workers)]
+
+
+def resumed(saved: list[Place], new: list[Place]) -> list[Place]:
+    """The saved places, where they are of the same utterances and as many workers; new ones otherwise."""
+    if len(saved) == len(new) and all_utterances(saved) == all_utterances(new):
+        return saved
+    print(f"The checkpoint is of {len(saved)} workers: these {len(new)} begin their parts of the data anew")
+    return new
+
+
+def all_utterances(places: Sequence[Place]) -> list[str]:
+    """The utterances of all workers."""
+    return sorted(utterance for place in places for utterance in place.utterances)
+
+
+@dataclass
+class Member:
+    """What the coordinator knows of a worker."""
+
+    job: Job
+    place: Place
+    heard: float
+    alive: bool = True
+    working: bool = False  # has reported since it was started
+    failures: int = 0  # since its last report
+    usual_seconds: float = 0.0  # between two reports
+    frames: int = 0
+    push_seconds: float = 0.0
+    deposit: Place | None = None
+
+
+class Coordinator:
+    """One training run; see `train_asgd`."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        crew: Crew,
+        run: Run,
+        progress: Progress,
+        log: TrainingLog,
+        bar: tqdm,
+        model: AcousticModel,
+        dev_reader: Reader,
+        checkpoint: Path,
+    ) -> None:
+        self.crew, self.stored, self.progress, self.log, self.bar = crew, run, progress, log, bar
+        self.model, self.dev_reader, self.checkpoint = model, dev_reader, checkpoint
+        self.config, self.asgd = jobs[0].training, jobs[0].asgd
+        self.per_epoch, self.planned = jobs[0].frames_per_epoch, jobs[0].planned
+        self.server = LocalServer(crew.address)
+        now = time.monotonic()
+        self.members = [Member(job, job.place, now) for job in jobs]
+        self.began = now - progress.seconds
+        self.logged = self.saved = now
+        self.asked: float | None = None  # when the workers were asked for their places
+        self.staleness: Counter[int] = Counter()
+        self.epochs_seen, self.stopping = progress.epoch, progress.finished
+        self.evaluator = ThreadPoolExecutor(1)  # dev is evaluated while the workers go on
+        self.evaluations: list[tuple[Progress, Tensor, Sums, Future[tuple[float, float]]]] = []
+
+    def run(self) -> None:
+        """Train until the planned frames are seen, and all epochs are evaluated."""
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C saves, below
+        try:
+            if not self.stopping:
+                for member in self.members:
+                    self.crew.start(member.job)
+                self.take_missing_epochs()
+            while self.crew.processes:
+                self.turn()
+            self.take_missing_epochs()
+            while self.evaluations:
+                self.finish_evaluations(wait=True)
+        except KeyboardInterrupt:
+            self.interrupt()
+            raise
+        finally:
+            self.evaluator.shutdown(cancel_futures=True)
+            signal.signal(signal.SIGINT, handler)
+        self.save()
+
+    def turn(self) -> None:
+        """Hear what the workers say for a moment, then do what is due."""
+        for worker, event in self.crew.events(LISTEN):
+            self.hear(self.members[worker], event)
+        self.progress.seconds = time.monotonic() - self.began
+        self.finish_evaluations()
+        self.end_stuck_worker()
+        now = time.monotonic()
+        if now - self.logged >= self.config.log_seconds and self.progress.since_log.frames:
+            self.write_log()
+        if self.asked is None and now - self.saved >= self.config.checkpoint_seconds:
+            self.ask_for_places()
+        if self.asked is not None and (now - self.asked > PATIENCE or all(m.deposit for m in self.members if m.alive)):
+            self.save()
+
+    # what the workers say
+
+    def hear(self, member: Member, event: Any) -> None:
+        """Take an event of a worker into account."""
+        if isinstance(event, Report):
+            self.hear_report(member, event)
+        elif isinstance(event, EpochEnd):
+            self.evaluate(event.epoch, event.params)
+        elif isinstance(event, Place):
+            member.deposit = event
+        elif isinstance(event, Failed):
+            raise ModelError(event.error)
+        elif isinstance(event, Ended):
+            self.replace_worker(member, event)
+
+    def hear_report(self, member: Member, report: Report) -> None:
+        """Add up what a worker has done."""
+        now, frames = time.monotonic(), self.progress.frames
+        if member.working:
+            member.usual_seconds = max(0.9 * member.usual_seconds, now - member.heard)
+        member.working, member.heard, member.failures, member.place = True, now, 0, report.place
+        member.frames += report.sums.frames
+        member.push_seconds += report.push_seconds
+        self.staleness.update(report.pushed.staleness)
+        for worker in report.pushed.cut_off:
+            tqdm.write(f"Warning: worker {worker} died amid an update; a part of one slice has it, the rest has not")
+        self.progress.frames = max(frames, report.pushed.answer.frames)
+        self.progress.since_epoch = add(self.progress.since_epoch, report.sums)
+        self.progress.since_log = add(self.progress.since_log, report.sums)
+        self.bar.update(self.progress.frames - frames)
+
+    def replace_worker(self, member: Member, ended: Ended) -> None:
+        """Start a worker again that ended before its time, or hand its data to the others."""
+        self.take_missing_epochs()
+        if self.stopping or self.server.shards[0].answer().frames >= self.planned:
+            member.alive = False
+            return
+        member.failures += 1
+        cause = f"signal {-ended.code}" if (ended.code or 0) < 0 else f"exit code {ended.code}"
+        worker = member.job.worker
+        if member.failures < self.asgd.tries:
+            tqdm.write(f"Warning: worker {worker} ended ({cause}); it is started again")
+            position = replace(member.place.position, rows=())  # the states of what was under way are lost
+            member.place = replace(member.place, position=position)
+            member.heard, member.working = time.monotonic(), False
+            self.crew.start(replace(member.job, place=member.place))
+            return
+        member.alive = False
+        rest = [other for other in self.members if other.alive]
+        if not rest:
+            raise ModelError(f"worker {worker} ended ({cause}), the last one; the last checkpoint is kept")
+        tqdm.write(
+            f"Warning: worker {worker} ended ({cause}) {member.failures} times in a row and is given up; "
+            f"{len(rest)} others take over its {len(member.place.utterances)} utterances"
+        )
+        for k, other in enumerate(rest):
+            part = member.place.utterances[k :: len(rest)]
+            if part:
+                self.crew.send(other.job.worker, TakeOver(part))
+                other.place = replace(other.place, utterances=other.place.utterances + part)
+
+    def end_stuck_worker(self) -> None:
+        """Kill the worker that is silent for too long; the others may have waited for what it has locked."""
+        alive = [member for member in self.members if member.job.worker in self.crew.processes]
+        if not alive:
+            return
+        member, now = min(alive, key=lambda m: m.heard), time.monotonic()
+        silent = now - member.heard
+        if silent > max(self.asgd.stuck_seconds, 20 * member.usual_seconds if member.working else STARTING):
+            tqdm.write(f"Warning: worker {member.job.worker} has not been heard of for {silent:.0f} s and is ended")
+            self.crew.kill(member.job.worker)
+            for other in self.members:
+                other.heard = now
+
+    # epochs
+
+    def take_missing_epochs(self) -> None:
+        """Evaluate epochs that no worker told the end of, as it died, with the weights of now."""
+        epochs = self.server.shards[0].answer().frames // self.per_epoch
+        if self.epochs_seen < epochs:
+            self.evaluate(epochs, self.server.state()[0])
+
+    def evaluate(self, epoch: int, params: Tensor) -> None:
+        """Begin to evaluate the weights of an epoch, unless that was done."""
+        if epoch <= self.epochs_seen:
+            return
+        self.epochs_seen = epoch
+        at = replace(self.progress, frames=epoch * self.per_epoch, seconds=time.monotonic() - self.began)
+        sums, self.progress.since_epoch = self.progress.since_epoch, Sums()
+        self.evaluations.append((at, params, sums, self.evaluator.submit(self.evaluated, params)))
+
+    def evaluated(self, params: Tensor) -> tuple[float, float]:
+        """Evaluate dev."""
+        self.stored.params.copy_(params)  # of which the model's are views
+        return evaluate(self.model, self.dev_reader, EVALUATED_SIDE_BY_SIDE)
+
+    def finish_evaluations(self, wait: bool = False) -> None:
+        """Take the results of evaluations that are done into account."""
+        while self.evaluations and (wait or self.evaluations[0][3].done()):
+            at, params, sums, future = self.evaluations.pop(0)
+            dev = future.result()
+            at.epoch = self.progress.epoch
+            lr = learning_rate(self.config, at.frames, self.planned, self.progress.halvings)
+            write_log(self.log, at, sums, lr, dev)
+            self.progress.log_size = at.log_size
+            end_epoch(self.config, self.progress, self.stored, params, sums, dev)
+            self.server.halve(self.progress.halvings)
+            if self.progress.finished and not self.stopping:
+                self.stopping = True
+                for worker in self.crew.processes:
+                    self.crew.send(worker, Stop())
+            elif self.asked is None:
+                self.ask_for_places()
+
+    # the log and checkpoints
+
+    def write_log(self) -> None:
+        """Add a line to train.jsonl."""
+        now, progress = time.monotonic(), self.progress
+        seconds = now - self.logged
+        lr = learning_rate(self.config, progress.frames, self.planned, progress.halvings)
+        figures = {
+            "frames_per_second": progress.since_log.frames / seconds,
+            "workers": [round(member.frames / seconds) for member in self.members],
+            "push_share": [round(member.push_seconds / seconds, 4) for member in self.members],
+            "staleness": [self.staleness[k] for k in range(max(self.staleness, default=-1) + 1)],
+        }
+        write_log(self.log, progress, progress.since_log, lr, None, **figures)
+        self.bar.set_postfix(averages(progress.since_log) | {"frames_per_second": figures["frames_per_second"]})
+        progress.since_log, self.logged, self.staleness = Sums(), now, Counter()
+        for member in self.members:
+            member.frames, member.push_seconds = 0, 0.0
+
+    def ask_for_places(self) -> None:
+        """Ask the workers where they are, for a checkpoint."""
+        self.asked = time.monotonic()
+        for member in self.members:
+            member.deposit = None
+            if member.alive:
+                self.crew.send(member.job.worker, Deposit())
+
+    def save(self) -> None:
+        """Write a checkpoint of the shards as they are, and of the places that the workers told."""
+        params, optimizer, answer = self.server.state()
+        run = replace(self.stored, params=params, optimizer=optimizer)
+        lost = (replace(m.place, position=replace(m.place.position, rows=())) for m in self.members)
+        places = [member.deposit or place for member, place in zip(self.members, lost, strict=True)]
+        tensors, metadata = of_places(places)
+        save_checkpoint(self.checkpoint, run, replace(self.progress, frames=answer.frames), tensors, metadata)
+        self.asked, self.saved = None, time.monotonic()
+        for member in self.members:
+            member.deposit = None
+
+    def interrupt(self) -> None:
+        """Save before an end by Ctrl-C."""
+        self.ask_for_places()
+        while not all(m.deposit for m in self.members if m.alive) and time.monotonic() - self.asked < PATIENCE:
+            for worker, event in self.crew.events(LISTEN):
+                self.hear(self.members[worker], event)
+        self.save()
+        tqdm.write(f"Interrupted and saved after {self.progress.frames} frames; the same command goes on from there")

@@ -1,0 +1,232 @@
+"""Workers as processes of one machine, and shards in memory that they share.
+
+A gradient is never copied: the worker applies it to the shard's slice itself, under a lock that its death would free.
+"""
+
+import fcntl
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nnet.asgd.memory import close_memory, create_memory, open_memory
+from nnet.asgd.shard import HALVINGS, NOBODY, UPDATES, Answer, Shard, cut, joined, new_shard
+from nnet.asgd.worker import Job, Pushed, work
+from nnet.config import TrainConfig
+from nnet.optimizer import OptimizerState
+
+_spawn = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the shards are; it can be sent to another process, which opens them itself.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        The memory of each shard.
+    size : int
+        N, of all parameters.
+    config : TrainConfig
+    planned : int
+    """
+
+    paths: tuple[str, ...]
+    size: int
+    config: TrainConfig
+    planned: int
+
+
+class LocalServer:
+    """The shards in shared memory, as one process sees them.
+
+    Parameters
+    ----------
+    address : Address
+    worker : int
+        That pushes.
+    """
+
+    def __init__(self, address: Address, worker: int = 0) -> None:
+        self.worker, self.slices = worker, cut(address.size, len(address.paths))
+        self.files, self.shards = [], []
+        for path, part in zip(address.paths, self.slices, strict=True):
+            shape = torch.empty(part.stop - part.start, device="meta")  # no more than a shape
+            like = _tensors(new_shard(shape, address.config, address.planned))
+            file, tensors = open_memory(path, like)
+            optimizer = {name.removeprefix("optimizer."): x for name, x in tensors.items() if "." in name}
+            self.files.append(file)
+            self.shards.append(Shard(tensors["params"], optimizer, tensors["counts"], address.config, address.planned))
+        self.known = [0] * len(self.shards)
+
+    @contextmanager
+    def _locked(self, k: int) -> Iterator[Shard]:
+        fcntl.flock(self.files[k], fcntl.LOCK_EX)  # freed by the kernel when its holder dies
+        try:
+            yield self.shards[k]
+        finally:
+            fcntl.flock(self.files[k], fcntl.LOCK_UN)
+
+    def pull(self, params: Tensor) -> Answer:
+        """Fill the parameters (N,)."""
+        for k, part in enumerate(self.slices):
+            with self._locked(k) as shard:
+                params[part] = shard.params
+                self.known[k] = int(shard.counts[UPDATES])
+        return self.shards[0].answer()
+
+    def push(self, grad: Tensor, frames: int, params: Tensor) -> Pushed:
+        """Apply a gradient (N,) that `frames` frames gave, and fill the parameters (N,)."""
+        staleness, cut_off, answers = [0] * len(self.shards), [], {}
+        for n in range(len(self.shards)):
+            k = (n + self.worker) % len(self.shards)  # workers that come at once begin at different shards
+            part = self.slices[k]
+            with self._locked(k) as shard:
+                staleness[k] = int(shard.counts[UPDATES]) - self.known[k]
+                cut_off.append(shard.push(grad[part], frames, self.worker))
+                params[part] = shard.params
+                answers[k] = shard.answer()
+            self.known[k] = answers[k].updates
+        return Pushed(frames, answers[0], tuple(staleness), tuple(w for w in cut_off if w != NOBODY))
+
+    def state(self) -> tuple[Tensor, OptimizerState, Answer]:
+        """Copy the parameters, the optimizer's state and what the first shard counts, each slice whole in itself."""
+        params, optimizer = [], []
+        for k in range(len(self.shards)):
+            with self._locked(k) as shard:
+                params.append(shard.params.clone())
+                optimizer.append({name: x.clone() for name, x in shard.optimizer.items()})
+        return torch.cat(params), joined(optimizer), self.shards[0].answer()
+
+    def halve(self, halvings: int) -> None:
+        """Set how often the learning rate was halved."""
+        for k in range(len(self.shards)):
+            with self._locked(k) as shard:
+                shard.counts[HALVINGS] = halvings
+
+
+def create_shards(shards: Sequence[Shard]) -> Address:
+    """Put shards into shared memory."""
+    paths = tuple(create_memory(_tensors(shard)) for shard in shards)
+    size = sum(len(shard.params) for shard in shards)
+    return Address(paths, size, shards[0].config, shards[0].planned)
+
+
+def _tensors(shard: Shard) -> dict[str, Tensor]:
+    optimizer = {f"optimizer.{name}": x for name, x in shard.optimizer.items()}
+    return {"counts": shard.counts, "params": shard.params} | optimizer
+
+
+class Pipe:
+    """The link between two processes, either's end.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def send(self, message: Any) -> None:
+        """See `nnet.asgd.worker.Link`."""
+        self.connection.send_bytes(pickle.dumps(message))  # bytes: torch would hand tensors over in files of /dev/shm
+
+    def receive(self) -> Any | None:
+        """See `nnet.asgd.worker.Link`."""
+        return self.wait() if self.connection.poll() else None
+
+    def wait(self) -> Any:
+        """Return the next message; OSError when the other end died amid it."""
+        return pickle.loads(self.connection.recv_bytes())
+
+
+def _run(pickled: bytes, address: Address, connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator hears Ctrl-C, and tells
+    job = pickle.loads(pickled)
+    try:
+        work(job, LocalServer(address, job.worker), Pipe(connection))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # the coordinator is gone
+
+
+@dataclass
+class Crew:
+    """The worker processes.
+
+    Parameters
+    ----------
+    address : Address
+    """
+
+    address: Address
+    processes: dict[int, SpawnProcess] = field(default_factory=dict)
+    pipes: dict[int, Pipe] = field(default_factory=dict)
+
+    def start(self, job: Job) -> None:
+        """Start a worker."""
+        ours, theirs = _spawn.Pipe()
+        arguments = pickle.dumps(job), self.address, theirs
+        process = _spawn.Process(target=_run, args=arguments, name=f"worker {job.worker}", daemon=True)
+        process.start()
+        theirs.close()
+        self.processes[job.worker], self.pipes[job.worker] = process, Pipe(ours)
+
+    def send(self, worker: int, message: Any) -> None:
+        """Send a message to a worker; one that is dying does not get it."""
+        try:
+            self.pipes[worker].send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # `events` tells of its end
+
+    def events(self, seconds: float) -> Iterator[tuple[int, Any]]:
+        """Wait for at most so long, then give (worker, message) of what came; an `Ended` after a worker's last one."""
+        owners = {pipe.connection: worker for worker, pipe in self.pipes.items()}
+        for connection in wait(list(owners), seconds):
+            worker = owners[connection]
+            try:
+                yield worker, self.pipes[worker].wait()
+            except (EOFError, OSError):  # OSError: it died amid a message
+                process = self.processes.pop(worker)
+                connection.close()
+                del self.pipes[worker]
+                process.join()
+                yield worker, Ended(process.exitcode)
+
+    def kill(self, worker: int) -> None:
+        """End a worker at once."""
+        self.processes[worker].kill()
+
+    def close(self) -> None:
+        """End all workers at once, and let go of the shards."""
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.join()
+        for pipe in self.pipes.values():
+            pipe.connection.close()
+        for path in self.address.paths:
+            close_memory(path)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A worker is no more.
+
+    Attributes
+    ----------
+    code : int
+        Its exit code, the negative signal where one killed it.
+    """
+
+    code: int | None

@@ -1,0 +1,116 @@
+"""The parameter server's shards: each holds one slice of the parameters and of the optimizer's state.
+
+A shard adds a gradient to its slice at once and answers with the new slice (Sak, Senior and Beaufays, 2014; Dean
+et al., "Large scale distributed deep networks", 2012). It knows of no other shard, and the workers not of one
+another.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from nnet.config import TrainConfig
+from nnet.optimizer import ALIGNMENT, OptimizerState, initial_state, update_of
+from nnet.train import learning_rate
+
+UPDATES, FRAMES, HALVINGS, WRITER = range(4)
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a shard says beside its new slice.
+
+    Attributes
+    ----------
+    updates : int
+        Applied so far, by all workers.
+    frames : int
+        Behind these updates.
+    halvings : int
+        Of the learning rate, by ``newbob``.
+    """
+
+    updates: int
+    frames: int
+    halvings: int
+
+
+@dataclass
+class Shard:
+    """One slice of the parameters.
+
+    Attributes
+    ----------
+    params : Tensor, shape (n,)
+    optimizer : dict of Tensor
+        The state of the update, see `nnet.optimizer`.
+    counts : Tensor, shape (4,), int64
+        Updates, frames and halvings, see `Answer`, and the worker that is writing, or `NOBODY`.
+    config : TrainConfig
+    planned : int
+        Frames of the whole training, to which the learning rate decays.
+    """
+
+    params: Tensor
+    optimizer: OptimizerState
+    counts: Tensor
+    config: TrainConfig
+    planned: int
+
+    def push(self, grad: Tensor, frames: int, worker: int = 0) -> int:
+        """Apply a gradient (n,) that `frames` frames gave, at once.
+
+        Returns
+        -------
+        int
+            The worker that died amid an update before this one, whose gradient a part of the slice has and the rest has
+            not; usually `NOBODY`.
+        """
+        counts = self.counts
+        cut_off = int(counts[WRITER])
+        counts[WRITER] = worker
+        lr = learning_rate(self.config, int(counts[FRAMES]), self.planned, int(counts[HALVINGS]))
+        update_of(self.config)(self.params, grad, self.optimizer, lr)
+        counts[UPDATES] += 1
+        counts[FRAMES] += frames
+        counts[WRITER] = NOBODY
+        return cut_off
+
+    def answer(self) -> Answer:
+        """Tell how far it is."""
+        return Answer(*self.counts[:WRITER].tolist())
+
+
+def new_shard(params: Tensor, config: TrainConfig, planned: int) -> Shard:
+    """Make a shard of a slice (n,), which it changes in place, at the start of a training."""
+    counts = torch.tensor([0, 0, 0, NOBODY])
+    return Shard(params, initial_state(config, params), counts, config, planned)
+
+
+def cut(size: int, shards: int) -> list[slice]:
+    """Cut the flat parameters into slices, about equal and each beginning at a multiple of 64 bytes.
+
+    Example
+    -------
+    >>> cut(100, 2)
+    [slice(0, 48, None), slice(48, 100, None)]
+    """
+    bounds = [size * k // shards // ALIGNMENT * ALIGNMENT for k in range(shards)] + [size]
+    return [slice(*pair) for pair in pairwise(bounds) if pair[0] < pair[1]]
+
+
+def joined(states: Sequence[OptimizerState]) -> OptimizerState:
+    """The optimizer's state of all parameters from that of each slice; what is one number, from the first."""
+    return {
+        name: torch.cat([state[name] for state in states]) if first.ndim else first.clone()
+        for name, first in states[0].items()
+    }
+
+
+def sliced(state: OptimizerState, part: slice) -> OptimizerState:
+    """The optimizer's state of a slice."""
+    return {name: tensor[part].clone() if tensor.ndim else tensor.clone() for name, tensor in state.items()}

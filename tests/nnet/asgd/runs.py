@@ -1,0 +1,107 @@
+"""Training runs for processes that get killed: ``python -m tests.nnet.asgd.runs KIND DIRECTORY``."""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+
+from nnet.asgd.config import AsgdConfig
+from nnet.asgd.coordinator import train_asgd
+from nnet.asgd.local import LocalServer, create_shards
+from nnet.asgd.shard import cut, new_shard
+from nnet.config import TrainConfig
+from nnet.model import AcousticModel, initialise
+from tests.nnet import synthetic
+
+
+class Slow(dict):
+    """Gives a killer the time to strike; not to the coordinator, which reads all before it starts."""
+
+    def __getitem__(self, name):
+        if multiprocessing.current_process().name.startswith("worker"):
+            time.sleep(0.05)
+        return super().__getitem__(name)
+
+
+class Faulty(dict):
+    """Ends worker 1 whenever it reads; the other takes its time meanwhile."""
+
+    def __getitem__(self, name):
+        if multiprocessing.current_process().name == "worker 1":
+            os._exit(3)
+        if multiprocessing.current_process().name == "worker 0":
+            time.sleep(0.1)
+        return super().__getitem__(name)
+
+
+def model():
+    made = AcousticModel(synthetic.RECURRENT, input_dim=2, num_pdfs=2)
+    initialise(made, seed=1)
+    return made
+
+
+def run(directory, data, epochs=6, **asgd):
+    """Train a small network with two workers; print what came of it."""
+    training = TrainConfig(
+        streams=4, epochs=epochs, initial_lr=0.01, final_lr=0.001, log_seconds=0, checkpoint_seconds=0
+    )
+    network = model()
+    dev = synthetic.bits(5, shift=-2, seed=1)
+    result = train_asgd(network, data, dev, training, AsgdConfig(**{"shards": 2} | asgd), directory, seed=1, workers=2)
+    print(json.dumps({"epochs": result.epochs, "accuracy": result.accuracy}))
+
+
+def push_for_ever(address, worker, told):
+    """Push ones until killed; the counter tells how many were answered."""
+    server, grad = LocalServer(address, worker), torch.ones(address.size)
+    params = torch.empty(address.size)
+    while True:
+        server.push(grad, 1, params)
+        told[worker] += 1
+
+
+def pushers(pushes, workers=4):
+    """Let processes push, kill and replace some amid it; print what they were told and what the shards hold."""
+    config = TrainConfig(optimizer="sgd", momentum=0.0, initial_lr=1.0, final_lr=1.0)
+    shards = [new_shard(torch.zeros(part.stop - part.start), config, 1) for part in cut(20_000, 3)]
+    address = create_shards(shards)
+    context = multiprocessing.get_context("spawn")
+    told = context.Array("q", workers, lock=False)
+    start = lambda k: context.Process(target=push_for_ever, args=(address, k, told), daemon=True)  # noqa: E731
+    processes = [start(k) for k in range(workers)]
+    for process in processes:
+        process.start()
+    random, kills = np.random.default_rng(0), 0
+    while sum(told) < pushes:
+        time.sleep(random.uniform(0.5, 1.0))
+        if kills < 6 and min(told) > 0:
+            k = int(random.integers(workers))
+            processes[k].kill()
+            processes[k].join()
+            kills += 1
+            processes[k] = start(k)
+            processes[k].start()
+    for process in processes:
+        process.kill()
+        process.join()
+    server = LocalServer(address)
+    updates = [int(shard.counts[0]) for shard in server.shards]
+    sums = [[-float(shard.params.max()), -float(shard.params.min())] for shard in server.shards]
+    print(json.dumps({"told": sum(told), "kills": kills + workers, "updates": updates, "sums": sums}))
+
+
+if __name__ == "__main__":
+    kind, directory = sys.argv[1:]
+    bits = synthetic.bits(40, shift=-2)
+    if kind == "pushers":
+        pushers(10_000)
+    elif kind == "faulty":
+        run(directory, Faulty(bits))
+    elif kind == "stuck":
+        run(directory, Slow(bits), stuck_seconds=3)
+    else:
+        run(directory, Slow(bits))

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnet.asgd.local import LocalServer, create_shards
+from nnet.asgd.memory import close_memory, create_memory, open_memory
+from nnet.asgd.shard import NOBODY, WRITER, cut, joined, new_shard, sliced
+from nnet.config import TrainConfig
+from nnet.optimizer import initial_state, update_of
+from nnet.train import learning_rate
+
+SUMS = TrainConfig(optimizer="sgd", momentum=0.0, initial_lr=1.0, final_lr=1.0)
+
+
+@given(st.data())
+def test_any_interleaving_of_pushes_gives_the_sum(data):
+    size, shards = data.draw(st.integers(1, 200)), data.draw(st.integers(1, 5))
+    random = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    grads = torch.tensor(random.integers(-100, 100, (data.draw(st.integers(1, 6)), size)), dtype=torch.float32)
+    slices = cut(size, shards)
+    held = [new_shard(torch.zeros(part.stop - part.start), SUMS, planned=1) for part in slices]
+    pushes = data.draw(st.permutations([(w, k) for w in range(len(grads)) for k in range(len(slices))]))
+    for worker, k in pushes:
+        assert held[k].push(grads[worker][slices[k]], frames=worker + 1, worker=worker) == NOBODY
+    assert torch.equal(torch.cat([shard.params for shard in held]), -grads.sum(0))  # integers: exact in any order
+    for shard in held:
+        answer = shard.answer()
+        assert (answer.updates, answer.frames) == (len(grads), sum(range(1, len(grads) + 1)))
+
+
+@given(st.integers(1, 5000), st.integers(1, 20))
+def test_slices_cover_all(size, shards):
+    slices = cut(size, shards)
+    assert np.array_equal(np.concatenate([np.arange(size)[part] for part in slices]), np.arange(size))
+    assert all(part.start % 16 == 0 for part in slices)
+    assert 1 <= len(slices) <= shards
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["exponential", "newbob"])
+def test_server_is_the_reference(optimizer, schedule):
+    """What pushes make of shards in shared memory is what the plain update makes of all parameters at once."""
+    config = TrainConfig(optimizer=optimizer, schedule=schedule, initial_lr=0.1, final_lr=0.01)
+    random = torch.Generator().manual_seed(0)
+    params = torch.randn(1000, generator=random)
+    expected, state = params.clone(), initial_state(config, params)
+    address = create_shards([new_shard(params[part].clone(), config, planned=50) for part in cut(1000, 3)])
+    server, other = LocalServer(address), LocalServer(address, worker=1)
+    pulled = torch.empty(1000)
+    other.pull(pulled)
+    for n in range(5):
+        if n == 3:
+            server.halve(1)
+        grad = torch.randn(1000, generator=random)
+        update_of(config)(expected, grad, state, learning_rate(config, 10 * n, 50, halvings=int(n >= 3)))
+        pushed = server.push(grad, 10, params)
+        assert (pushed.answer.updates, pushed.answer.frames, pushed.staleness) == (n + 1, 10 * (n + 1), (0, 0, 0))
+        torch.testing.assert_close(params, expected, rtol=1e-6, atol=1e-7)
+    assert other.push(torch.zeros(1000), 10, pulled).staleness == (5, 5, 5)
+    assert server.push(torch.zeros(1000), 10, params).staleness == (1, 1, 1)
+    held, optimizer_state, answer = server.state()
+    assert torch.equal(held, params)
+    assert answer.frames == 70
+    again = joined([sliced(optimizer_state, part) for part in cut(1000, 3)])
+    assert all(torch.equal(again[name], optimizer_state[name]) for name in optimizer_state)
+    for path in address.paths:
+        close_memory(path)
+
+
+def test_a_cut_off_update_is_noticed():
+    address = create_shards([new_shard(torch.zeros(100), SUMS, 1)])
+    dead, server, params = LocalServer(address, worker=4), LocalServer(address), torch.empty(100)
+    dead.shards[0].counts[WRITER] = 4  # as if it had died between two values
+    assert server.push(torch.ones(100), 1, params).cut_off == (4,)
+    assert server.push(torch.ones(100), 1, params).cut_off == ()
+
+
+def test_memory_is_shared_and_has_no_name():
+    tensors = {"b": torch.arange(5), "a": torch.tensor(2.5), "c": torch.ones(3, 2)}
+    path = create_memory(tensors)
+    _, one = open_memory(path, tensors)
+    _, two = open_memory(path, dict(reversed(tensors.items())))
+    assert all(torch.equal(two[name], tensors[name]) for name in tensors)
+    one["c"][1, 1] = 7
+    assert two["c"][1, 1] == 7
+    close_memory(path)
+    assert torch.equal(one["b"], torch.arange(5))  # it lives as long as somebody uses it
+    with pytest.raises(FileNotFoundError):
+        open_memory(path, tensors)
