@@ -15,6 +15,8 @@ import numpy as np
 import torch
 import yaml
 
+from nnet.asgd.config import AsgdConfig
+from nnet.asgd.coordinator import train_asgd
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.model import AcousticModel, count_parameters, initialise, save_model
 from nnet.train import train
@@ -38,12 +40,18 @@ def train_nnet(
     training: TrainConfig = TrainConfig(),
     seed: int = 1,
     threads: int = 2,
+    workers: int = 1,
+    asgd: AsgdConfig = AsgdConfig(),
 ) -> None:
     """Train a network on filterbanks and the pdfs of an alignment.
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
     and environment.json. The weights of the best epoch by dev frame accuracy are kept, or the average of several.
-    A killed run goes on from its last checkpoint and ends with the same weights.
+    A killed run goes on from its last checkpoint and, with one worker, ends with the same weights.
+
+    Several workers train by asynchronous SGD: processes that compute gradients on a part of the utterances each, and
+    exchange them through a parameter server in shards, without waiting for one another (Sak, Senior and Beaufays,
+    2014). No two such runs are the same.
 
     Parameters
     ----------
@@ -66,9 +74,14 @@ def train_nnet(
     seed : int
         Seed of the weights, the order of the utterances, and dropout.
     threads : int
-        Processor cores to compute with.
+        Processor cores to compute with, of each worker.
+    workers : int
+        Processes of asynchronous SGD; 1 for plain training.
+    asgd : AsgdConfig
+        How several workers exchange gradients.
     """
     check_pair(model, training)
+    check_workers(workers, threads, asgd)
     options = training_options(feats, "fbank")
     transitions = read_transition_model(ali)
     if tree_hash(ali) != tree_hash(dev_ali):
@@ -81,6 +94,8 @@ def train_nnet(
         print(f"{data}: {len(aligned)} of {len(aligned.feats)} utterances are aligned")
 
     config = {"model": asdict(model), "training": asdict(training), "seed": seed}
+    if workers > 1:
+        config |= {"workers": workers, "asgd": asdict(asgd)}
     network = AcousticModel(model, reader.feats.dim, transitions.num_pdfs)
     initialise(network, seed)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {transitions.num_pdfs} pdfs")
@@ -88,7 +103,10 @@ def train_nnet(
         copy_model_files(ali, folder)
         describe_run(folder, config | {"threads": threads})
         silence = silence_pdfs(lang, transitions.tid_to_phone, transitions.tid_to_pdf)
-        result = train(network, reader, dev_reader, training, folder, seed, threads, silence)
+        if workers > 1:
+            result = train_asgd(network, reader, dev_reader, training, asgd, folder, seed, workers, threads, silence)
+        else:
+            result = train(network, reader, dev_reader, training, folder, seed, threads, silence)
         counts = count_pdfs(reader, transitions.num_pdfs)
         counts[silence] *= training.silence_weight  # as the loss counts them
         save_model(
@@ -104,6 +122,14 @@ def train_nnet(
         )
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")
+
+
+def check_workers(workers: int, threads: int, asgd: AsgdConfig) -> None:
+    """Raise an InputError for a number below 1, and a ModelError for a value of `asgd` that cannot be."""
+    for name, number in (("workers", workers), ("threads", threads)):
+        if number < 1:
+            raise InputError(f"{name} is {number}; it has to be 1 or more")
+    asgd.check()
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def lines(directory):
 
 
 def wait_for_training(directory):
-    wait_for(lambda: any(line["frames"] > 100 for line in lines(directory)))
+    """Until both workers have sent gradients."""
+    wait_for(lambda: all(any(line["workers"][k] for line in lines(directory) if "workers" in line) for k in (0, 1)))
 
 
 @pytest.fixture
