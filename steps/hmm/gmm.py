@@ -196,13 +196,12 @@ def split_targets(occupancy: np.ndarray, total: int, power: float, min_count: fl
     power : float
         1 gives every Gaussian the same number of frames, 0 every pdf the same number of Gaussians.
     min_count : float
-        No pdf gets so many that a Gaussian has fewer frames than this.
+        A pdf gets no more than leave each of its Gaussians more frames than this.
     """
     targets = np.ones(len(occupancy), int)
     share = np.maximum(occupancy, 1e-10) ** power
-    limit = np.maximum(1, np.floor(occupancy / max(min_count, 1e-10)))
     for _ in range(total - len(occupancy)):
-        gain = np.where(targets < limit, share / targets, -1.0)
+        gain = np.where((targets + 1) * min_count < occupancy, share / targets, -1.0)
         best = int(gain.argmax())
         if gain[best] < 0:
             break
