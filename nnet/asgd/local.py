@@ -148,7 +148,7 @@ class Pipe:
 
     def wait(self) -> Any:
         """Return the next message; OSError when the other end died amid it."""
-        return pickle.loads(self.connection.recv_bytes())
+        return pickle.loads(self.connection.recv_bytes())  # of our own process, never of a file
 
 
 def _run(pickled: bytes, address: Address, connection: Connection) -> None:
