@@ -66,12 +66,13 @@ def draw(lines: list[Line]) -> Figure:
     staleness.set_ylabel("share of pushes to a shard (%)")
     minutes = [line["seconds"] / 60 for line in lines]
     for worker in range(len(lines[0]["workers"])):
-        speed.plot(minutes, [line["workers"][worker] for line in lines], label=f"worker {worker}")
-        share.plot(minutes, [100 * line["push_share"][worker] for line in lines])
+        speed.plot(minutes, [line["workers"][worker] for line in lines], ".-", label=f"worker {worker}")
+        share.plot(minutes, [100 * line["push_share"][worker] for line in lines], ".-")
     speed.set_ylabel("frames per second")
     share.set_ylabel("share of time in push and pull (%)")
     for axes in (speed, share):
         axes.set_xlabel("training time (minutes)")
+        axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     speed.legend(loc="lower right")
