@@ -72,7 +72,7 @@ class ModelConfig:
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
         not_negative = dict.fromkeys(("projection", "delay", "left_context", "right_context"), 0)
-        _check(self, at_least={"layers": 1, "cells": 1} | not_negative, above={"clip": 0, "init_range": 0})
+        check_values(self, at_least={"layers": 1, "cells": 1} | not_negative, above={"clip": 0, "init_range": 0})
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
         _check_choices(self)
@@ -154,7 +154,7 @@ class TrainConfig:
 
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
-        _check(
+        check_values(
             self,
             at_least={
                 "streams": 1, "frames": 0, "shuffle": 1, "epochs": 1, "average_epochs": 1, "momentum": 0,
@@ -162,7 +162,7 @@ class TrainConfig:
             },
             above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
         )  # fmt: skip
-        _check(self.masks, dict.fromkeys(("bands", "band_width", "gaps", "gap_width"), 0), {}, "masks.")
+        check_values(self.masks, dict.fromkeys(("bands", "band_width", "gaps", "gap_width"), 0), {}, "masks.")
         _check_choices(self)
         for name in ("momentum", "reset_probability"):
             if getattr(self, name) >= 1:
@@ -171,9 +171,8 @@ class TrainConfig:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
 
 
-def _check(
-    config: ModelConfig | TrainConfig | Masks, at_least: dict[str, float], above: dict[str, float], group: str = ""
-) -> None:
+def check_values(config: object, at_least: dict[str, float], above: dict[str, float], group: str = "") -> None:
+    """Raise a ModelError that names the first value of a config that is not finite or below its limit."""
     for name, value in vars(config).items():
         if isinstance(value, float) and not math.isfinite(value) and (name != "clip" or math.isnan(value)):
             raise ModelError(f"{group}{name} is {value}; it has to be a finite number")

@@ -43,14 +43,19 @@ def plot_training(exps: list[Path], out: Path = Path("training.png"), title: str
     InputError
         When a directory holds no finished epoch, and for a format that cannot be written.
     """
-    formats = Figure().canvas.get_supported_filetypes()
-    if out.suffix[1:] not in formats:
-        raise InputError(f"{out}: its name has to end in one of {', '.join(f'.{name}' for name in sorted(formats))}")
+    check_format(out)
     runs = [read_run(exp, name) for exp, name in zip(exps, run_names(exps), strict=True)]
     figure = draw(runs, title)
     with writing(out) as part:
         figure.savefig(part, format=out.suffix[1:], dpi=150)
     print(f"{table(runs)}\n\n{out} is written")
+
+
+def check_format(out: Path) -> None:
+    """Raise an InputError when no picture can be written under such a name."""
+    formats = Figure().canvas.get_supported_filetypes()
+    if out.suffix[1:] not in formats:
+        raise InputError(f"{out}: its name has to end in one of {', '.join(f'.{name}' for name in sorted(formats))}")
 
 
 @dataclass(frozen=True)

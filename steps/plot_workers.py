@@ -9,7 +9,7 @@ from tabulate import tabulate
 from steps.cli import command
 from steps.errors import InputError
 from steps.output import writing
-from steps.plot_training import Line, read_log
+from steps.plot_training import Line, check_format, read_log
 
 
 def plot_workers(exp: Path, out: Path = Path("workers.png")) -> None:
@@ -30,9 +30,7 @@ def plot_workers(exp: Path, out: Path = Path("workers.png")) -> None:
     InputError
         When train.jsonl tells nothing of workers, and for a format that cannot be written.
     """
-    formats = Figure().canvas.get_supported_filetypes()
-    if out.suffix[1:] not in formats:
-        raise InputError(f"{out}: its name has to end in one of {', '.join(f'.{name}' for name in sorted(formats))}")
+    check_format(out)
     lines = [line for line in read_log(exp) if "workers" in line]
     if not lines:
         raise InputError(f"{exp}: train.jsonl tells nothing of workers; was it trained by one, or for a moment only?")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nnet.errors import ModelError
+from nnet.config import check_values
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,4 @@ class AsgdConfig:
 
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
-        for name in ("shards", "push_every", "tries"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"asgd.{name} is {getattr(self, name)}; it has to be 1 or more")
-        if not self.stuck_seconds > 0:
-            raise ModelError(f"asgd.stuck_seconds is {self.stuck_seconds}; it has to be above 0")
+        check_values(self, {"shards": 1, "push_every": 1, "tries": 1}, {"stuck_seconds": 0}, "asgd.")

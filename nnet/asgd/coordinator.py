@@ -20,7 +20,7 @@ from tqdm import tqdm
 from nnet.asgd.checkpoint import load_places, of_places
 from nnet.asgd.config import AsgdConfig
 from nnet.asgd.local import Crew, Ended, LocalServer, create_shards
-from nnet.asgd.shard import cut, new_shard, sliced
+from nnet.asgd.shard import NOBODY, Shard, cut, sliced
 from nnet.asgd.worker import Deposit, EpochEnd, Failed, Job, Place, Report, Stop, TakeOver
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
 from nnet.chunks import Reader
@@ -100,9 +100,8 @@ def train_asgd(
     planned = config.epochs * frames_per_epoch
     shards = []
     for part in cut(len(params), asgd.shards):
-        shard = new_shard(params[part], config, planned)
-        shard.counts[1:3] = torch.tensor([progress.frames, progress.halvings])
-        shards.append(replace(shard, optimizer=sliced(run.optimizer, part)))
+        counts = torch.tensor([0, progress.frames, progress.halvings, NOBODY])
+        shards.append(Shard(params[part], sliced(run.optimizer, part), counts, config, planned))
     weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight)
     jobs = [
         Job(
