@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ./path.sh
-install requirements.txt requirements-test.txt
+install requirements.txt requirements-test.txt requirements-cluster.txt
 ruff check .
 ruff format --check .
 exec python -m pytest "$@"

@@ -3,6 +3,7 @@
 The coordinator never stands between workers and shards: all that it does goes on beside them.
 """
 
+import re
 import signal
 import time
 from collections import Counter
@@ -19,7 +20,8 @@ from tqdm import tqdm
 
 from nnet.asgd.checkpoint import load_places, of_places
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.local import Crew, Ended, LocalServer, create_shards
+from nnet.asgd.crew import Crew, Ended
+from nnet.asgd.local import LocalCrew
 from nnet.asgd.shard import NOBODY, Shard, cut, sliced
 from nnet.asgd.worker import Deposit, EpochEnd, Failed, Job, Place, Report, Stop, TakeOver
 from nnet.checkpoint import Progress, Run, Sums, load_checkpoint, save_checkpoint
@@ -45,6 +47,7 @@ from nnet.train import (
     write_log,
 )
 
+LOCAL = "local"
 PATIENCE = 10.0  # seconds in which a worker should tell its place for a checkpoint
 STARTING = 120.0  # seconds in which a worker should have started and computed its first gradient
 LISTEN = 0.1  # seconds between two looks at what else there is to do
@@ -61,6 +64,7 @@ def train_asgd(
     workers: int = 2,
     threads: int = 1,
     silence_pdfs: Sequence[int] = (),
+    cluster: str = LOCAL,
 ) -> Result:
     """Train a model by asynchronous SGD and leave the weights of its best epochs in it.
 
@@ -76,12 +80,14 @@ def train_asgd(
         Processes that compute gradients, each on its own part of the utterances.
     threads : int
         Of each worker.
+    cluster : str
+        Where workers and shards run: "local", on this machine, or see `nnet.asgd.cluster.connect`.
 
     Raises
     ------
     ModelError
-        When the data does not fit the model or is too little for so many workers, when the loss is not finite, or no
-        worker is left; the last checkpoint stays.
+        When the data does not fit the model or is too little for so many workers, when the cluster is not there or too
+        small, when the loss is not finite, or no worker is left or a shard is lost; the last checkpoint stays.
     """
     check_pair(model.config, config)
     asgd.check()
@@ -110,12 +116,25 @@ def train_asgd(
         )
         for k, place in enumerate(places)
     ]  # fmt: skip
-    crew = Crew(create_shards(shards))
+    crew = start_crew(cluster, shards, cores=workers * threads)
     log = TrainingLog(directory, progress.log_size, progress.frames)
     bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
     with closing(crew), closing(log), closing(bar):
         Coordinator(jobs, crew, run, progress, log, bar, model, dev_reader, directory / CHECKPOINT).run()
     return take_kept(model, run, progress, dev_reader, config)
+
+
+def start_crew(cluster: str, shards: Sequence[Shard], cores: int) -> Crew:
+    """Put the shards where the workers will be, which want so many cores together."""
+    if cluster == LOCAL:
+        return LocalCrew(shards)
+    if not re.fullmatch(r"ray|ray://.+:\d+", cluster):
+        raise ModelError(f"cluster is '{cluster}'; there are local, ray and ray://HOST:PORT")
+    try:
+        from nnet.asgd.cluster import RayCrew  # Ray is no requirement of the rest
+    except ModuleNotFoundError as error:
+        raise ModelError("--cluster needs Ray: python -m pip install -r requirements-cluster.txt") from error
+    return RayCrew(shards, cluster, cores)
 
 
 def partition(reader: Reader, workers: int) -> list[Place]:
@@ -180,7 +199,7 @@ class Coordinator:
         self.model, self.dev_reader, self.checkpoint = model, dev_reader, checkpoint
         self.config, self.asgd = jobs[0].training, jobs[0].asgd
         self.per_epoch, self.planned = jobs[0].frames_per_epoch, jobs[0].planned
-        self.server = LocalServer(crew.address)
+        self.shards = crew.shards
         now = time.monotonic()
         self.members = [Member(job, job.place, now) for job in jobs]
         self.began = now - progress.seconds
@@ -199,7 +218,7 @@ class Coordinator:
                 for member in self.members:
                     self.crew.start(member.job)
                 self.take_missing_epochs()
-            while self.crew.processes:
+            while self.crew.workers:
                 self.turn()
             self.take_missing_epochs()
             while self.evaluations:
@@ -261,12 +280,11 @@ class Coordinator:
     def replace_worker(self, member: Member, ended: Ended) -> None:
         """Start a worker again that ended before its time, or hand its data to the others."""
         self.take_missing_epochs()
-        if self.stopping or self.server.shards[0].answer().frames >= self.planned:
+        if self.stopping or self.shards.answer().frames >= self.planned:
             member.alive = False
             return
         member.failures += 1
-        cause = f"signal {-ended.code}" if (ended.code or 0) < 0 else f"exit code {ended.code}"
-        worker = member.job.worker
+        cause, worker = ended.cause, member.job.worker
         if member.failures < self.asgd.tries:
             tqdm.write(f"Warning: worker {worker} ended ({cause}); it is started again")
             position = replace(member.place.position, rows=())  # the states of what was under way are lost
@@ -290,7 +308,7 @@ class Coordinator:
 
     def end_stuck_worker(self) -> None:
         """Kill the worker that is silent for too long; the others may have waited for what it has locked."""
-        alive = [member for member in self.members if member.job.worker in self.crew.processes]
+        alive = [member for member in self.members if member.job.worker in self.crew.workers]
         if not alive:
             return
         member, now = min(alive, key=lambda m: m.heard), time.monotonic()
@@ -305,9 +323,9 @@ class Coordinator:
 
     def take_missing_epochs(self) -> None:
         """Evaluate epochs that no worker told the end of, as it died, with the weights of now."""
-        epochs = self.server.shards[0].answer().frames // self.per_epoch
+        epochs = self.shards.answer().frames // self.per_epoch
         if self.epochs_seen < epochs:
-            self.evaluate(epochs, self.server.state()[0])
+            self.evaluate(epochs, self.shards.state()[0])
 
     def evaluate(self, epoch: int, params: Tensor) -> None:
         """Begin to evaluate the weights of an epoch, unless that was done."""
@@ -333,10 +351,10 @@ class Coordinator:
             write_log(self.log, at, sums, lr, dev)
             self.progress.log_size = at.log_size
             end_epoch(self.config, self.progress, self.stored, params, sums, dev)
-            self.server.halve(self.progress.halvings)
+            self.shards.halve(self.progress.halvings)
             if self.progress.finished and not self.stopping:
                 self.stopping = True
-                for worker in self.crew.processes:
+                for worker in self.crew.workers:
                     self.crew.send(worker, Stop())
             elif self.asked is None:
                 self.ask_for_places()
@@ -370,7 +388,7 @@ class Coordinator:
 
     def save(self) -> None:
         """Write a checkpoint of the shards as they are, and of the places that the workers told."""
-        params, optimizer, answer = self.server.state()
+        params, optimizer, answer = self.shards.state()
         run = replace(self.stored, params=params, optimizer=optimizer)
         lost = (replace(m.place, position=replace(m.place.position, rows=())) for m in self.members)
         places = [member.deposit or place for member, place in zip(self.members, lost, strict=True)]

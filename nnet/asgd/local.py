@@ -8,9 +8,9 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nnet.asgd.crew import Ended
 from nnet.asgd.memory import close_memory, create_memory, open_memory
-from nnet.asgd.shard import HALVINGS, NOBODY, UPDATES, Answer, Shard, cut, joined, new_shard
+from nnet.asgd.shard import NOBODY, UPDATES, Answer, Shard, cut, joined, new_shard
 from nnet.asgd.worker import Job, Pushed, work
 from nnet.config import TrainConfig
 from nnet.optimizer import OptimizerState
@@ -83,7 +84,7 @@ class LocalServer:
             with self._locked(k) as shard:
                 params[part] = shard.params
                 self.known[k] = int(shard.counts[UPDATES])
-        return self.shards[0].answer()
+        return self.answer()
 
     def push(self, grad: Tensor, frames: int, params: Tensor) -> Pushed:
         """Apply a gradient (N,) that `frames` frames gave, and fill the parameters (N,)."""
@@ -99,20 +100,24 @@ class LocalServer:
             self.known[k] = answers[k].updates
         return Pushed(frames, answers[0], tuple(staleness), tuple(w for w in cut_off if w != NOBODY))
 
+    def answer(self) -> Answer:
+        """See `nnet.asgd.crew.Shards`."""
+        return self.shards[0].answer()
+
     def state(self) -> tuple[Tensor, OptimizerState, Answer]:
-        """Copy the parameters, the optimizer's state and what the first shard counts, each slice whole in itself."""
+        """See `nnet.asgd.crew.Shards`."""
         params, optimizer = [], []
         for k in range(len(self.shards)):
             with self._locked(k) as shard:
                 params.append(shard.params.clone())
                 optimizer.append({name: x.clone() for name, x in shard.optimizer.items()})
-        return torch.cat(params), joined(optimizer), self.shards[0].answer()
+        return torch.cat(params), joined(optimizer), self.answer()
 
     def halve(self, halvings: int) -> None:
-        """Set how often the learning rate was halved."""
+        """See `nnet.asgd.crew.Shards`."""
         for k in range(len(self.shards)):
             with self._locked(k) as shard:
-                shard.counts[HALVINGS] = halvings
+                shard.halve(halvings)
 
 
 def create_shards(shards: Sequence[Shard]) -> Address:
@@ -160,18 +165,25 @@ def _run(pickled: bytes, address: Address, connection: Connection) -> None:
         os._exit(0)  # the coordinator is gone
 
 
-@dataclass
-class Crew:
-    """The worker processes.
+class LocalCrew:
+    """Workers that are processes of this machine; see `nnet.asgd.crew.Crew`.
 
     Parameters
     ----------
-    address : Address
+    shards : sequence of Shard
+        At the start of the run; they are copied.
     """
 
-    address: Address
-    processes: dict[int, SpawnProcess] = field(default_factory=dict)
-    pipes: dict[int, Pipe] = field(default_factory=dict)
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.address = create_shards(shards)
+        self.shards = LocalServer(self.address)
+        self.processes: dict[int, SpawnProcess] = {}
+        self.pipes: dict[int, Pipe] = {}
+
+    @property
+    def workers(self) -> Collection[int]:
+        """See `nnet.asgd.crew.Crew`."""
+        return self.processes.keys()
 
     def start(self, job: Job) -> None:
         """Start a worker."""
@@ -190,7 +202,7 @@ class Crew:
             return  # `events` tells of its end
 
     def events(self, seconds: float) -> Iterator[tuple[int, Any]]:
-        """Wait for at most so long, then give (worker, message) of what came; an `Ended` after a worker's last one."""
+        """See `nnet.asgd.crew.Crew`."""
         owners = {pipe.connection: worker for worker, pipe in self.pipes.items()}
         for connection in wait(list(owners), seconds):
             worker = owners[connection]
@@ -201,7 +213,8 @@ class Crew:
                 connection.close()
                 del self.pipes[worker]
                 process.join()
-                yield worker, Ended(process.exitcode)
+                code = process.exitcode or 0
+                yield worker, Ended(f"signal {-code}" if code < 0 else f"exit code {code}")
 
     def kill(self, worker: int) -> None:
         """End a worker at once."""
@@ -217,16 +230,3 @@ class Crew:
             pipe.connection.close()
         for path in self.address.paths:
             close_memory(path)
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A worker is no more.
-
-    Attributes
-    ----------
-    code : int
-        Its exit code, the negative signal where one killed it.
-    """
-
-    code: int | None

@@ -80,6 +80,10 @@ class Shard:
         counts[WRITER] = NOBODY
         return cut_off
 
+    def halve(self, halvings: int) -> None:
+        """Set how often the learning rate was halved."""
+        self.counts[HALVINGS] = halvings
+
     def answer(self) -> Answer:
         """Tell how far it is."""
         return Answer(*self.counts[:WRITER].tolist())

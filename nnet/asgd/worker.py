@@ -7,6 +7,7 @@ coordinator has to know.
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
@@ -201,41 +202,46 @@ def work(job: Job, server: Server, link: Link) -> None:
     torch.manual_seed(job.own_seed)
     if job.place.random is not None:
         torch.set_rng_state(job.place.random)
-    frames = server.pull(replicas.params).frames
-    pushes = Overlapping(server) if job.asgd.overlap else server
-    place, todo = job.place, _chunks(job, job.place)
-    grad, sums = torch.zeros_like(replicas.grad), Sums()
     try:
-        while frames < job.planned:
-            for message in iter(link.receive, None):
-                if isinstance(message, Stop):
-                    return
-                if isinstance(message, Deposit):
-                    link.send(replace(place, random=torch.get_rng_state()))
-                if isinstance(message, TakeOver):
-                    place = replace(place, utterances=place.utterances + message.utterances, round=place.round + 1)
-                    todo = _chunks(job, replace(place, position=Position()))
-            now, chunk = next(todo)
-            start = time.monotonic()
-            of_chunk, state = train_chunk(replicas, chunk, place.state, job.training, job.pdf_weights)
-            state = [(c.detach(), r.detach()) for c, r in state]
-            of_chunk.seconds = time.monotonic() - start
-            place = replace(place, round=now, position=chunk.position, state=state)
-            sums = add(sums, of_chunk)
-            if job.asgd.push_every > 1:
-                grad += replicas.grad
-            if sums.chunks < job.asgd.push_every:
-                continue
-            start = time.monotonic()
-            pushed = pushes.push(grad if job.asgd.push_every > 1 else replicas.grad, sums.frames, replicas.params)
-            seconds = time.monotonic() - start
-            link.send(Report(sums, pushed, seconds, replace(place, state=[])))
-            for epoch in pushed.epochs(job.frames_per_epoch):
-                link.send(EpochEnd(epoch, replicas.params.clone()))
-            frames, sums = pushed.answer.frames, Sums()
-            grad.zero_()
+        frames = server.pull(replicas.params).frames
+        with Overlapping(server) if job.asgd.overlap else nullcontext(server) as pushes:
+            _exchange(job, replicas, frames, pushes, link)
     except ModelError as error:
         link.send(Failed(str(error)))
+
+
+def _exchange(job: Job, replicas: Replicas, frames: int, server: Server, link: Link) -> None:
+    """The loop itself, from so many frames on."""
+    place, todo = job.place, _chunks(job, job.place)
+    grad, sums = torch.zeros_like(replicas.grad), Sums()
+    while frames < job.planned:
+        for message in iter(link.receive, None):
+            if isinstance(message, Stop):
+                return
+            if isinstance(message, Deposit):
+                link.send(replace(place, random=torch.get_rng_state()))
+            if isinstance(message, TakeOver):
+                place = replace(place, utterances=place.utterances + message.utterances, round=place.round + 1)
+                todo = _chunks(job, replace(place, position=Position()))
+        now, chunk = next(todo)
+        start = time.monotonic()
+        of_chunk, state = train_chunk(replicas, chunk, place.state, job.training, job.pdf_weights)
+        state = [(c.detach(), r.detach()) for c, r in state]
+        of_chunk.seconds = time.monotonic() - start
+        place = replace(place, round=now, position=chunk.position, state=state)
+        sums = add(sums, of_chunk)
+        if job.asgd.push_every > 1:
+            grad += replicas.grad
+        if sums.chunks < job.asgd.push_every:
+            continue
+        start = time.monotonic()
+        pushed = server.push(grad if job.asgd.push_every > 1 else replicas.grad, sums.frames, replicas.params)
+        seconds = time.monotonic() - start
+        link.send(Report(sums, pushed, seconds, replace(place, state=[])))
+        for epoch in pushed.epochs(job.frames_per_epoch):
+            link.send(EpochEnd(epoch, replicas.params.clone()))
+        frames, sums = pushed.answer.frames, Sums()
+        grad.zero_()
 
 
 def _chunks(job: Job, place: Place) -> Iterator[tuple[int, Chunk]]:
@@ -252,6 +258,8 @@ def _chunks(job: Job, place: Place) -> Iterator[tuple[int, Chunk]]:
 class Overlapping:
     """A server whose pushes go on while the worker computes; the answer to one is seen at the next.
 
+    Leaving its context waits for the last one, whose answer nobody needs.
+
     Parameters
     ----------
     server : Server
@@ -261,6 +269,18 @@ class Overlapping:
         self.server, self.pool = server, ThreadPoolExecutor(1)
         self.under_way: Future[Pushed] | None = None
         self.grad = self.answers = torch.empty(0)
+
+    def __enter__(self) -> "Overlapping":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown()
+        if self.under_way is not None and error[0] is None:
+            self.under_way.result()  # raises what the push has raised
+
+    def pull(self, params: Tensor) -> Answer:
+        """Fill the parameters (N,)."""
+        return self.server.pull(params)
 
     def push(self, grad: Tensor, frames: int, params: Tensor) -> Pushed:
         """Wait for the push before, take its answer, and begin this one."""

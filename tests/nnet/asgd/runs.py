@@ -1,10 +1,12 @@
-"""Training runs for processes that get killed: ``python -m tests.nnet.asgd.runs KIND DIRECTORY``."""
+"""Training runs for processes that get killed: ``python -m tests.nnet.asgd.runs KIND DIRECTORY [CLUSTER]``."""
 
 import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,14 +17,21 @@ from nnet.asgd.local import LocalServer, create_shards
 from nnet.asgd.shard import cut, new_shard
 from nnet.config import TrainConfig
 from nnet.model import AcousticModel, initialise
+from nnet.train import train
 from tests.nnet import synthetic
+
+
+def worker():
+    """The name of the worker that reads; of a thread in Ray's processes."""
+    thread = threading.current_thread().name
+    return thread if thread.startswith("worker") else multiprocessing.current_process().name
 
 
 class Slow(dict):
     """Gives a killer the time to strike; not to the coordinator, which reads all before it starts."""
 
     def __getitem__(self, name):
-        if multiprocessing.current_process().name.startswith("worker"):
+        if worker().startswith("worker"):
             time.sleep(0.05)
         return super().__getitem__(name)
 
@@ -31,11 +40,13 @@ class Faulty(dict):
     """Ends worker 1 whenever it reads; the other takes its time meanwhile."""
 
     def __getitem__(self, name):
-        if multiprocessing.current_process().name == "worker 1":
+        if worker() == "worker 1":
             os._exit(3)
-        if multiprocessing.current_process().name == "worker 0":
-            time.sleep(0.1)
+        if worker() == "worker 0":
+            time.sleep(self.seconds)
         return super().__getitem__(name)
+
+    seconds = 0.1
 
 
 def model():
@@ -44,14 +55,15 @@ def model():
     return made
 
 
-def run(directory, data, epochs=6, **asgd):
+def run(directory, cluster, data, epochs=6, threads=1, **asgd):
     """Train a small network with two workers; print what came of it."""
     training = TrainConfig(
         streams=4, epochs=epochs, initial_lr=0.01, final_lr=0.001, log_seconds=0, checkpoint_seconds=0
     )
     network = model()
     dev = synthetic.bits(5, shift=-2, seed=1)
-    result = train_asgd(network, data, dev, training, AsgdConfig(**{"shards": 2} | asgd), directory, seed=1, workers=2)
+    config = AsgdConfig(**{"shards": 2} | asgd)
+    result = train_asgd(network, data, dev, training, config, directory, 1, 2, threads, cluster=cluster)
     print(json.dumps({"epochs": result.epochs, "accuracy": result.accuracy}))
 
 
@@ -94,14 +106,33 @@ def pushers(pushes, workers=4):
     print(json.dumps({"told": sum(told), "kills": kills + workers, "updates": updates, "sums": sums}))
 
 
+def same_bits(directory, cluster):
+    """Train alone, plainly and by one worker of a cluster; print whether the weights are the same."""
+    training = TrainConfig(streams=4, epochs=3, initial_lr=0.01, final_lr=0.001, reset_probability=0.2)
+    data, dev = synthetic.bits(40, -2), synthetic.bits(5, -2, 1)
+    plain, alone = model(), model()
+    for name in ("plain", "alone"):
+        (Path(directory) / name).mkdir()
+    train(plain, data, dev, training, Path(directory) / "plain", seed=3, threads=1)
+    one = AsgdConfig(shards=1)
+    train_asgd(alone, data, dev, training, one, Path(directory) / "alone", seed=3, workers=1, cluster=cluster)
+    print(json.dumps(all(map(torch.equal, plain.parameters(), alone.parameters()))))
+
+
 if __name__ == "__main__":
-    kind, directory = sys.argv[1:]
-    bits = synthetic.bits(40, shift=-2)
+    kind, directory, *cluster = sys.argv[1:]
+    where, bits = (directory, *(cluster or ["local"])), synthetic.bits(40, shift=-2)
     if kind == "pushers":
         pushers(10_000)
+    elif kind == "bits":
+        same_bits(*where)
     elif kind == "faulty":
-        run(directory, Faulty(bits))
+        run(*where, Faulty(bits))
     elif kind == "stuck":
-        run(directory, Slow(bits), stuck_seconds=3)
+        run(*where, Slow(bits), stuck_seconds=3)
+    elif kind == "threads":
+        run(*where, bits, threads=2)
+    elif kind == "overlap":
+        run(*where, bits, overlap=True)
     else:
-        run(directory, Slow(bits))
+        run(*where, Slow(bits))

@@ -3,47 +3,23 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
-
-def start(kind, directory):
-    directory.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.nnet.asgd.runs", kind, str(directory)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+from tests.nnet.asgd.processes import (
+    alive,
+    all_epochs,
+    end_all,
+    ended,
+    start,
+    wait_for,
+    wait_for_training,
+)
 
 
 def workers_of(process):
     """The processes of its workers, oldest first."""
-    listed = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True)
-    return [int(pid) for pid in listed.stdout.split()]
-
-
-def alive(session):
-    """The processes of a session that have not ended."""
-    listed = subprocess.run(["pgrep", "-s", str(session)], capture_output=True, text=True).stdout.split()
-    return [pid for pid in listed if "\nState:\tZ" not in (Path("/proc") / pid / "status").read_text()]
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.05)
-
-
-def lines(directory):
-    log = directory / "train.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def wait_for_training(directory):
-    """Until both workers have sent gradients."""
-    wait_for(lambda: all(any(line["workers"][k] for line in lines(directory) if "workers" in line) for k in (0, 1)))
+    return alive(process.pid, "spawn_main")
 
 
 @pytest.fixture
@@ -56,21 +32,8 @@ def started(tmp_path):
         return processes[-1]
 
     yield run
-    try:
-        wait_for(lambda: not any(alive(process.pid) for process in processes), 20)
-    finally:
-        for process in processes:
-            for pid in alive(process.pid):
-                os.kill(int(pid), signal.SIGKILL)
-            process.wait()
+    end_all(processes)
     assert set(os.listdir("/dev/shm")) == before
-
-
-def ended(process):
-    out, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert json.loads(out.splitlines()[-1])["accuracy"] > 0.5
-    return out
 
 
 def test_killed_worker_is_started_again(started, tmp_path):
@@ -81,7 +44,7 @@ def test_killed_worker_is_started_again(started, tmp_path):
     wait_for(lambda: len(set(workers_of(process)) - {first, second}) == 1)
     assert first in workers_of(process)
     assert "Warning: worker 1 ended (signal 9); it is started again" in ended(process)
-    assert [line["epoch"] for line in lines(tmp_path / "exp") if "dev_accuracy" in line] == [1, 2, 3, 4, 5, 6]
+    assert all_epochs(tmp_path / "exp")
 
 
 def test_worker_that_keeps_failing_is_given_up(started, tmp_path):
@@ -107,7 +70,7 @@ def test_workers_end_with_the_coordinator_and_the_run_goes_on(started, tmp_path)
     wait_for(lambda: not alive(process.pid), 20)
     out = ended(started("slow"))
     assert "Resuming in epoch 1 after" in out
-    assert [line["epoch"] for line in lines(tmp_path / "exp") if "dev_accuracy" in line] == [1, 2, 3, 4, 5, 6]
+    assert all_epochs(tmp_path / "exp")
 
 
 def test_interrupt_saves(started, tmp_path):
@@ -129,3 +92,8 @@ def test_no_update_is_lost(started):
         # a process may die after the answer and before it counts it; what its death cut off the shard does not count
         assert told["told"] <= updates <= told["told"] + told["kills"]
         assert updates <= least <= most <= updates + told["kills"]
+
+
+def test_pushes_that_overlap_with_computing(started, tmp_path):
+    ended(started("overlap"))
+    assert all_epochs(tmp_path / "exp")

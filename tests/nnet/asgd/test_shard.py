@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from nnet.asgd.local import LocalServer, create_shards
 from nnet.asgd.memory import close_memory, create_memory, open_memory
 from nnet.asgd.shard import NOBODY, WRITER, cut, joined, new_shard, sliced
+from nnet.asgd.worker import Overlapping
 from nnet.config import TrainConfig
 from nnet.optimizer import initial_state, update_of
 from nnet.train import learning_rate
@@ -68,6 +69,19 @@ def test_server_is_the_reference(optimizer, schedule):
     assert all(torch.equal(again[name], optimizer_state[name]) for name in optimizer_state)
     for path in address.paths:
         close_memory(path)
+
+
+def test_an_overlapping_push_is_seen_at_the_next_and_the_last_one_is_waited_for():
+    address = create_shards([new_shard(torch.zeros(part.stop - part.start), SUMS, 1) for part in cut(100, 2)])
+    server, params = LocalServer(address), torch.zeros(100)
+    with Overlapping(server) as overlapping:
+        for n in range(1, 6):
+            pushed = overlapping.push(torch.full((100,), float(n)), n, params)
+            assert torch.equal(params, torch.full((100,), -float(sum(range(n)))))
+            assert (pushed.frames, pushed.answer.updates) == (n - 1, n - 1)
+    held, _, answer = server.state()
+    assert torch.equal(held, torch.full((100,), -15.0))
+    assert (answer.updates, answer.frames) == (5, 15)
 
 
 def test_a_cut_off_update_is_noticed():

@@ -1,0 +1,77 @@
+"""What tests that kill processes share."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def start(kind, directory, cluster="local", **environment):
+    """Start a run of `tests.nnet.asgd.runs` in a session of its own."""
+    directory.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tests.nnet.asgd.runs", kind, str(directory), cluster]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | environment,
+    )
+
+
+def alive(session, pattern="."):
+    """The processes of a session that have not ended and whose command line has the pattern, oldest first."""
+    listed = subprocess.run(["pgrep", "-s", str(session), "-f", pattern], capture_output=True, text=True)
+    return [int(pid) for pid in listed.stdout.split() if state(pid) not in "ZX"]
+
+
+def state(pid):
+    """R, S, Z, ...; X where there is no such process any more."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+def lines(directory):
+    log = directory / "train.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def wait_for_training(directory):
+    """Until both workers have sent gradients."""
+    wait_for(lambda: all(any(line["workers"][k] for line in lines(directory) if "workers" in line) for k in (0, 1)))
+
+
+def ended(process):
+    """Its output, after a good end."""
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert json.loads(out.splitlines()[-1])["accuracy"] > 0.5
+    return out
+
+
+def all_epochs(directory):
+    return [line["epoch"] for line in lines(directory) if "dev_accuracy" in line] == [1, 2, 3, 4, 5, 6]
+
+
+def end_all(processes):
+    """Wait until nothing is left of these sessions; kill what is."""
+    try:
+        wait_for(lambda: not any(alive(process.pid) for process in processes), 20)
+    finally:
+        for process in processes:
+            for pid in alive(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,176 @@
+"""Training over the two nodes of a Ray cluster on this machine, with real kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.nnet.asgd.processes import (
+    alive,
+    all_epochs,
+    end_all,
+    ended,
+    start,
+    wait_for,
+    wait_for_training,
+)
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+WORKER, SHARD = "ray::WorkerActor", "ray::ShardActor"
+
+
+@contextmanager
+def two_nodes():
+    """A cluster; in the end nothing of it is left, and /dev/shm is as it was."""
+    before = set(os.listdir("/dev/shm"))
+    holder = subprocess.Popen(
+        [sys.executable, "-m", "tests.nnet.asgd.nodes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        holder.addresses = json.loads(holder.stdout.readline())
+        yield holder
+    finally:
+        holder.stdin.close()
+        end_all([holder])
+    assert set(os.listdir("/dev/shm")) == before
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with two_nodes() as holder:
+        yield holder
+
+
+@pytest.fixture
+def started(cluster, tmp_path):
+    """Start runs on the cluster; in the end no process of theirs is left there or here."""
+    processes = []
+
+    def run(kind, where="ray"):
+        processes.append(start(kind, tmp_path / "exp", where, RAY_ADDRESS=cluster.addresses["address"]))
+        return processes[-1]
+
+    yield run
+    end_all(processes)
+    wait_for(lambda: not alive(cluster.pid, f"{WORKER}|{SHARD}"), 20)
+
+
+def failed(process):
+    """Its last line of errors, after a bad end."""
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode
+    return errors.rstrip().splitlines()[-1]
+
+
+def listening(pid):
+    """The addresses at which a process listens, as the kernel writes them."""
+    sockets = {os.readlink(fd) for fd in (Path("/proc") / str(pid) / "fd").iterdir() if fd.is_symlink()}
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return {line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
+def test_one_worker_gives_the_bits_of_plain_training(started, tmp_path):
+    out, errors = started("bits").communicate(timeout=120)
+    assert out.splitlines()[-1:] == ["true"], errors
+
+
+def test_killed_worker_is_started_again(started, cluster, tmp_path):
+    process = started("slow")
+    wait_for_training(tmp_path / "exp")
+    first, second = alive(cluster.pid, WORKER)
+    os.kill(second, signal.SIGKILL)
+    wait_for(lambda: len(set(alive(cluster.pid, WORKER)) - {first, second}) == 1)
+    assert first in alive(cluster.pid, WORKER)
+    out = ended(process)
+    assert "ended (its process or its node died); it is started again" in out
+    assert all_epochs(tmp_path / "exp")
+
+
+def test_worker_that_keeps_failing_is_given_up(started):
+    out = ended(started("faulty"))
+    assert out.count("worker 1 ended (its process or its node died); it is started again") == 2
+    assert "3 times in a row and is given up; 1 others take over its 20 utterances" in out
+
+
+def test_stuck_worker_is_noticed(started, cluster, tmp_path):
+    process = started("stuck")
+    wait_for_training(tmp_path / "exp")
+    os.kill(alive(cluster.pid, WORKER)[0], signal.SIGSTOP)
+    out = ended(process)
+    assert "has not been heard of for" in out
+    assert "it is started again" in out
+
+
+def test_lost_shard_stops_the_run_which_goes_on_from_the_last_checkpoint(started, cluster, tmp_path):
+    process = started("slow")
+    wait_for_training(tmp_path / "exp")
+    wait_for((tmp_path / "exp/checkpoint.safetensors").exists)
+    os.kill(alive(cluster.pid, SHARD)[1], signal.SIGKILL)
+    assert "or its node, is lost" in failed(process)
+    assert "Resuming in epoch 1 after" in ended(started("slow"))
+    assert all_epochs(tmp_path / "exp")
+
+
+def test_actors_end_with_the_coordinator(started, cluster, tmp_path):
+    process = started("slow")
+    wait_for_training(tmp_path / "exp")
+    wait_for((tmp_path / "exp/checkpoint.safetensors").exists)
+    process.kill()
+    wait_for(lambda: not alive(cluster.pid, f"{WORKER}|{SHARD}"), 20)
+
+
+def test_interrupt_saves(started, tmp_path):
+    process = started("slow")
+    wait_for_training(tmp_path / "exp")
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert int(out.split("Interrupted and saved after ")[1].split()[0]) > 0
+
+
+def test_client_of_a_cluster(started, cluster, tmp_path):
+    ended(started("overlap", cluster.addresses["client"]))
+    assert all_epochs(tmp_path / "exp")
+
+
+def test_cluster_that_is_too_small(started):
+    assert "the workers want 4 cores together; the cluster has 2, in 2 nodes" in failed(started("threads"))
+
+
+def test_lost_node_stops_the_run(tmp_path):
+    with two_nodes() as cluster:
+        process = start("slow", tmp_path / "exp", "ray", RAY_ADDRESS=cluster.addresses["address"])
+        wait_for_training(tmp_path / "exp")
+        raylet = alive(cluster.pid, "raylet/raylet")[1]
+        listed = subprocess.run(["pgrep", "-P", str(raylet)], capture_output=True, text=True, check=True)
+        for pid in (raylet, *map(int, listed.stdout.split())):  # as when a machine's power fails
+            os.kill(pid, signal.SIGKILL)
+        assert "or its node, is lost" in failed(process)
+        end_all([process])
+
+
+def test_cluster_of_this_machine_alone(tmp_path):
+    """None is there, so one is started; it listens on loopback only and ends with the run."""
+    process = start("slow", tmp_path / "exp", "ray")
+    wait_for_training(tmp_path / "exp")
+    addresses = set().union(*map(listening, alive(process.pid)))
+    assert addresses
+    assert addresses <= LOOPBACK
+    ended(process)
+    end_all([process])
+
+
+def test_no_cluster_there(tmp_path):
+    process = start("slow", tmp_path / "exp", "ray://127.0.0.1:9")
+    assert "no cluster answers at ray://127.0.0.1:9" in failed(process)
+    end_all([process])
