@@ -17,14 +17,13 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --workdir DIR               where data/ and exp/ go (default: the recipe's folder)
   --recipe NAME               one of: $recipes
   --seed N                    seed of all that is random (default: 1)
-  --workers N                 processes that train the network, by asynchronous SGD (default: 1, in --nj threads)
-  --lm-name NAME              unigram, bigram (the default), trigram, 4gram ...: trained on the training text
+  --workers N                 processes that train the network, by asynchronous SGD (default: 2, with --nj 1 one)
+  --cluster ray               they are on a Ray cluster of --nj cores, or more (ray://HOST:PORT: another machine's)
+  --lm-name NAME              unigram, bigram (the default), trigram, 4gram ... of the training text; an4: corpus
   --lm FILE                   an ARPA language model instead, plain or .gz
   --oov-to-unk                take words without a pronunciation as <UNK>
 recipe asterisk:
   --language XX               en es fr it ru (default: en)
-recipe an4:
-  --lm-name corpus            the corpus's own language model
 recipe custom:
   --train DIR, --dev DIR, --test DIR   Kaldi data directories; --test more than once for more test sets
   --lexicon FILE              a lexicon or a Kaldi dict directory (default: letters as phones)
@@ -32,8 +31,8 @@ recipe custom:
 EOF
 }
 
-recipes=$(cd "$root/recipes" && echo *) recipe=asterisk workdir='' seed=1 workers=1 lm_name=bigram lm='' language=en
-nj=$(env -u OMP_NUM_THREADS nproc) nnet=$root/conf/nnet/lstmp.yaml
+recipes=$(cd "$root/recipes" && echo *) recipe=asterisk language=en workdir=''
+nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 runner=() own=() tests=() unknown_words=() allow=()
 while (($#)); do
   [[ $1 != --*=* ]] || set -- "${1%%=*}" "${1#*=}" "${@:2}"
@@ -43,7 +42,7 @@ while (($#)); do
     --list | --dry-run) runner+=("$option"); shift; continue ;;
     --oov-to-unk) unknown_words=("$option"); shift; continue ;;
     --allow-commands) allow=("$option") own+=("$option"); shift; continue ;;
-    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --lm-name | --language) ;;
+    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --lm-name | --language) ;;
     --nnet | --corpus | --lm | --train | --dev | --test | --lexicon)
       [[ -e $value ]] || die "$option needs a file or directory; there is no '$value' (see --help)"
       value=$(realpath -s "$value") ;; # absolute: the same wherever the next run is started
@@ -52,7 +51,7 @@ while (($#)); do
   [[ -n $value && $value != --* ]] || die "$option needs a value (see --help)"
   case $option in
     --stage | --stop-stage) runner+=("$option" "$value") ;;
-    --nj | --nnet | --workdir | --recipe | --seed | --workers) printf -v "${option#--}" %s "$value" ;;
+    --nj | --nnet | --workdir | --recipe | --seed | --workers | --cluster) printf -v "${option#--}" %s "$value" ;;
     --lm-name) lm_name=$value ;;
     --lm) lm=$value lm_name=$(basename "${value%.gz}") lm_name=${lm_name%.arpa} lm_name=${lm_name%.lm} ;;
     --language) language=$value own+=("$option" "$value") ;;
@@ -72,8 +71,10 @@ for option in "${own[@]}"; do
     die "recipe $recipe has no option $option, but ${known[$recipe]}"
 done
 [[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
-[[ "$nj $workers 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
-  die "--nj '$nj', --workers '$workers' and --seed '$seed' have to be whole numbers"
+[[ "$nj ${workers:-1} 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
+  die "--nj '$nj', --workers '${workers:-1}' and --seed '$seed' have to be whole numbers"
+: "${workers:=$((nj > 1 ? 2 : 1))}"
+[[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
 [[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
 [[ -f $nnet && ! $name =~ ^(mono|mono_ali|log|graph_.*)$ ]] || die "--nnet $nnet: no file, or exp/$name is taken"
@@ -101,8 +102,8 @@ stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS..
     stage align steps.align --config "$conf/align.yaml" --nj "$nj" "${unknown_words[@]}" \
       "$feats/$set" "$lang" "$exp/mono" "$exp/mono_ali/$set"
   done
-  stage nnet steps.train_nnet --config "$conf/training.yaml" --config "$nnet" --workers "$workers" \
-    --threads $((nj > workers ? nj / workers : 1)) --seed "$seed" \
+  stage nnet steps.train_nnet --config "$conf/training.yaml" --config "$nnet" --seed "$seed" \
+    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" \
     "$feats/train_sp" "$feats/dev" "$lang" "$exp/mono_ali/train_sp" "$exp/mono_ali/dev" "$exp/$name"
   stage graph steps.make_graph "$lang" "$grammar" "$exp/mono" "$graph"
   for model in mono "$name"; do

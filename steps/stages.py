@@ -31,8 +31,8 @@ from typing import Any
 from steps.errors import InputError
 from steps.output import fingerprint, state, writing
 
-# options that change how fast a stage is, not what it gives; but for a network's last bits, which --threads changes
-NOT_IN_KEY = ("--nj", "--threads")
+# options that change how a stage is carried out, not what it stands for; a network's bits depend on them
+NOT_IN_KEY = ("--nj", "--threads", "--workers", "--cluster")
 
 GRACE = 20.0  # seconds in which a stage has to end that was asked to
 

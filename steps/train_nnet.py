@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.coordinator import train_asgd
+from nnet.asgd.coordinator import LOCAL, train_asgd
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.model import AcousticModel, count_parameters, initialise, save_model
 from nnet.train import train
@@ -42,6 +42,7 @@ def train_nnet(
     threads: int = 2,
     workers: int = 1,
     asgd: AsgdConfig = AsgdConfig(),
+    cluster: str = LOCAL,
 ) -> None:
     """Train a network on filterbanks and the pdfs of an alignment.
 
@@ -79,6 +80,9 @@ def train_nnet(
         Processes of asynchronous SGD; 1 for plain training.
     asgd : AsgdConfig
         How several workers exchange gradients.
+    cluster : str
+        Where workers and shards are: local, on this machine; ray, over the Ray cluster that it is a node of (or that
+        RAY_ADDRESS names, or a new one of this machine alone); ray://HOST:PORT, that of a Ray client server.
     """
     check_pair(model, training)
     check_workers(workers, threads, asgd)
@@ -94,17 +98,20 @@ def train_nnet(
         print(f"{data}: {len(aligned)} of {len(aligned.feats)} utterances are aligned")
 
     config = {"model": asdict(model), "training": asdict(training), "seed": seed}
-    if workers > 1:
-        config |= {"workers": workers, "asgd": asdict(asgd)}
+    asynchronous = workers > 1 or cluster != LOCAL
+    if asynchronous:
+        config |= {"asgd": asdict(asgd)}
     network = AcousticModel(model, reader.feats.dim, transitions.num_pdfs)
     initialise(network, seed)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {transitions.num_pdfs} pdfs")
     with output_dir(exp, fingerprint(config, feats, dev_feats, lang, ali, dev_ali)) as folder:
         copy_model_files(ali, folder)
-        describe_run(folder, config | {"threads": threads})
+        describe_run(folder, config | {"workers": workers, "threads": threads})
         silence = silence_pdfs(lang, transitions.tid_to_phone, transitions.tid_to_pdf)
-        if workers > 1:
-            result = train_asgd(network, reader, dev_reader, training, asgd, folder, seed, workers, threads, silence)
+        if asynchronous:
+            result = train_asgd(
+                network, reader, dev_reader, training, asgd, folder, seed, workers, threads, silence, cluster
+            )
         else:
             result = train(network, reader, dev_reader, training, folder, seed, threads, silence)
         counts = count_pdfs(reader, transitions.num_pdfs)

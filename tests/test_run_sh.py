@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,7 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--nj 0", "--nj '0', --workers '1' and --seed '1' have to be whole numbers"),
         ("--workers x", "--workers 'x' and --seed"),
         ("--nj two", "--nj 'two'"),
+        ("--cluster slurm", "--cluster is 'slurm'; there are local, ray, ray://HOST:PORT"),
         ("--seed x", "--seed 'x'"),
         ("--recipe wsj", "no recipe 'wsj'; there are: an4 asterisk custom"),
         ("--language de", "--language is 'de'; there are en es fr it ru"),
@@ -192,6 +194,16 @@ def test_number_of_processes(tmp_path):
     for env in ({}, {"OMP_NUM_THREADS": "1"}):
         assert plan(**env)[1][2][2:4] == ["--nj", cores]
     assert plan("--nj", "5")[1][2][2:4] == ["--nj", "5"]
+
+
+@pytest.mark.parametrize(
+    ("options", "workers", "threads"),
+    [("--nj 5", "2", "2"), ("--nj 1", "1", "1"), ("--nj 8 --workers 4", "4", "2"), ("--nj 2 --workers 3", "3", "1")],
+)
+def test_number_of_workers(options, workers, threads):
+    (arguments,) = [arguments for _, module, arguments in plan(*options.split()) if module == "steps.train_nnet"]
+    values = dict(pairwise(arguments))
+    assert (values["--workers"], values["--threads"], values["--cluster"]) == (workers, threads, "local")
 
 
 def test_modules_of_the_current_directory_are_not_taken_for_ours(tmp_path):
