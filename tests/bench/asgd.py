@@ -6,7 +6,8 @@ trained and for conf/nnet/paper/lstmp_2x800_512 (13M parameters) with 64 streams
 - one: 1 worker;
 - two: 2 workers on the same shards;
 - independent: 2 processes that train networks of their own and share nothing, the machine's own limit;
-- threads: 1 process that splits each chunk between two threads.
+- threads: 1 process that splits each chunk between two threads;
+- ray: 2 workers and the shards as Ray actors, on a cluster of this machine alone.
 
 Each runs for some seconds (6, or as given), in turns and five times. ``push_pull_share`` is the share of a worker's
 time that goes into the shards' updates and the exchange, with 2 workers; for the paper's network it is given for 16
@@ -18,19 +19,23 @@ The last line is JSON: medians of the rounds' ratios.
 import json
 import multiprocessing
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
-from queue import Queue
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+import ray
 import torch
 
-from nnet.asgd.local import Address, LocalServer, create_shards
-from nnet.asgd.memory import close_memory
-from nnet.asgd.shard import cut, new_shard
+from nnet.asgd.cluster import RayCrew
+from nnet.asgd.local import Address, LocalCrew, LocalServer
+from nnet.asgd.shard import Shard, cut, new_shard
+from nnet.asgd.worker import Server
 from nnet.chunks import Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.gradient import Replicas
@@ -43,6 +48,7 @@ from tests.bench.train import CONF, FEATURES, PDFS, synthetic_data
 
 ROUNDS, WARM_UP, SHARDS = 5, 3, 4
 CHUNKS = 24  # read beforehand, and trained on over and over
+spawn = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -55,76 +61,126 @@ class Contest:
     seconds: float
 
 
+Outcome = tuple[float, float]  # frames a second, and the share of the time that pushes and pulls take
+
+
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6.0
     lstmp = Contest(*read_nnet_file(CONF / "training.yaml", CONF / "nnet/lstmp.yaml"), 1, seconds)
     model, training = read_nnet_file(CONF / "training.yaml", CONF / "nnet/paper/lstmp_2x800_512.yaml")
     paper = Contest(model, replace(training, streams=64), 1, seconds)
-    summary: dict[str, Any] = {}
+    summary: dict[str, Any] = {"ray": {}}
     for name, contest in {"lstmp": lstmp, "paper": paper}.items():
         print(f"{name}: {contest.training.streams} streams, a push for every chunk, frames a second")
-        print("      one      two  independent  threads  share of push and pull")
-        summary[name] = measure(contest)
+        print("      one      two  independent  threads      ray   share of push and pull: two, ray")
+        summary[name], summary["ray"][name] = measure(contest)
     for streams, push_every in ((16, 4), (4, 1)):
         contest = Contest(model, replace(training, streams=streams), push_every, seconds)
-        share = median(run(contest, 2, "shards")[1] for _ in range(ROUNDS))
+        share = median(together(contest, 2)[1] for _ in range(ROUNDS))
         print(f"paper: {streams} streams, a push for every {push_every}: share of push and pull {share:.3f}")
         summary[f"paper_{streams}_streams_every_{push_every}"] = round(share, 4)
     print(json.dumps(summary))
 
 
-def measure(contest: Contest) -> dict[str, float]:
-    ways: dict[str, Callable[[], tuple[float, float]]] = {
-        "one": lambda: run(contest, 1, "shards"),
-        "two": lambda: run(contest, 2, "shards"),
-        "independent": lambda: run(contest, 2, "alone"),
-        "threads": lambda: run(contest, 1, "alone", threads=2),
+def measure(contest: Contest) -> tuple[dict[str, float], dict[str, float]]:
+    ways: dict[str, Callable[[], Outcome]] = {
+        "one": lambda: together(contest, 1),
+        "two": lambda: together(contest, 2),
+        "independent": lambda: alone(contest, 2),
+        "threads": lambda: alone(contest, 1, threads=2),
+        "ray": lambda: on_cluster(contest, 2),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    shares = []
+    shares: dict[str, list[float]] = {name: [] for name in ways}
     for k in range(ROUNDS):
         names = list(ways)
         for name in names[k % len(names) :] + names[: k % len(names)]:
             rate, share = ways[name]()
             rates[name].append(rate)
-            if name == "two":
-                shares.append(share)
-        print("".join(f"{rates[name][-1]:9.0f}" for name in names) + f"{shares[-1]:12.3f}", flush=True)
-    ratios = {
-        f"two_over_{name}": round(median(a / b for a, b in zip(rates["two"], rates[name], strict=True)), 3)
-        for name in ("one", "independent", "threads")
-    }
-    return ratios | {"push_pull_share": round(median(shares), 4)}
+            shares[name].append(share)
+        rest = "".join(f"{shares[name][-1]:12.3f}" for name in ("two", "ray"))
+        print("".join(f"{rates[name][-1]:9.0f}" for name in names) + rest, flush=True)
+    over = lambda a, b: round(median(x / y for x, y in zip(rates[a], rates[b], strict=True)), 3)  # noqa: E731
+    local = {f"two_over_{name}": over("two", name) for name in ("one", "independent", "threads")}
+    return (
+        local | {"push_pull_share": round(median(shares["two"]), 4)},
+        {
+            "two_over_one": over("ray", "one"),
+            "two_over_local": over("ray", "two"),
+            "push_pull_share": round(median(shares["ray"]), 4),
+        },
+    )
 
 
-def run(contest: Contest, workers: int, way: str, threads: int = 1) -> tuple[float, float]:
-    """Frames a second of all workers together, and the mean share of their time that pushes and pulls take."""
-    context = multiprocessing.get_context("spawn")
+def new_shards(contest: Contest) -> list[Shard]:
     model = AcousticModel(contest.model, FEATURES, PDFS)
     initialise(model, seed=1)
     params, _ = flatten(model)
-    shards = [new_shard(params[part], contest.training, planned=10**9) for part in cut(len(params), SHARDS)]
-    address = create_shards(shards)
-    barrier, results = context.Barrier(workers), context.Queue()
-    arguments = (contest, address, way, threads, barrier, results)
-    processes = [context.Process(target=work, args=(k, *arguments), daemon=True) for k in range(workers)]
-    for process in processes:
-        process.start()
-    done = [results.get(timeout=300) for _ in processes]
-    for process in processes:
-        process.join()
-    for path in address.paths:
-        close_memory(path)
-    return sum(rate for rate, _ in done), sum(share for _, share in done) / workers
+    return [new_shard(params[part], contest.training, planned=10**9) for part in cut(len(params), SHARDS)]
 
 
-def work(
-    worker: int, contest: Contest, address: Address, way: str, threads: int, barrier: Any, results: "Queue[Any]"
+def together(contest: Contest, workers: int) -> Outcome:
+    """Processes that share shards in memory."""
+    crew = LocalCrew(new_shards(contest))
+    outcome = in_processes(contest, workers, crew.address)
+    crew.close()
+    return outcome
+
+
+def alone(contest: Contest, processes: int, threads: int = 1) -> Outcome:
+    """Processes that share nothing."""
+    return in_processes(contest, processes, None, threads)
+
+
+def in_processes(contest: Contest, workers: int, address: Address | None, threads: int = 1) -> Outcome:
+    results = spawn.Queue()
+    with tempfile.TemporaryDirectory() as folder:
+        meet = partial(gather, Path(folder), workers)
+        arguments = (contest, address, threads, meet, results)
+        processes = [spawn.Process(target=in_process, args=(k, *arguments), daemon=True) for k in range(workers)]
+        for process in processes:
+            process.start()
+        outcomes = [results.get(timeout=300) for _ in processes]
+        for process in processes:
+            process.join()
+    return combined(outcomes)
+
+
+def in_process(
+    worker: int, contest: Contest, address: Address | None, threads: int, meet: Callable[[int], None], results: Any
 ) -> None:
+    server = LocalServer(address, worker) if address else None
+    results.put(work(worker, contest, server, threads, meet))
+
+
+def on_cluster(contest: Contest, workers: int) -> Outcome:
+    """Actors on a cluster of this machine."""
+    crew = RayCrew(new_shards(contest), "ray", workers)
+    task = ray.remote(work).options(num_cpus=1)
+    with tempfile.TemporaryDirectory() as folder:
+        meet = partial(gather, Path(folder), workers)
+        tasks = [task.remote(k, contest, crew.shards.of(k), 1, meet) for k in range(workers)]
+        outcomes = ray.get(tasks, timeout=300)
+    crew.close()
+    return combined(outcomes)
+
+
+def combined(outcomes: Sequence[Outcome]) -> Outcome:
+    return sum(rate for rate, _ in outcomes), sum(share for _, share in outcomes) / len(outcomes)
+
+
+def gather(folder: Path, workers: int, worker: int) -> None:
+    """Wait until all workers have come to this."""
+    (folder / str(worker)).touch()
+    while len(list(folder.iterdir())) < workers:
+        time.sleep(0.001)
+
+
+def work(worker: int, contest: Contest, server: Server | None, threads: int, meet: Callable[[int], None]) -> Outcome:
     set_threads(1)
     model = AcousticModel(contest.model, FEATURES, PDFS)
     initialise(model, seed=1)
-    replicas, server, training = Replicas(model, threads), LocalServer(address, worker), contest.training
+    replicas, training = Replicas(model, threads), contest.training
     data = synthetic_data()
     order = Epochs(list(data), worker, training.epochs)
     chunks = list(islice(training_chunks(contest.model, training, data, order, worker, Position()), CHUNKS))
@@ -132,14 +188,14 @@ def work(
     grad, state, frames, waited, begun = torch.zeros_like(replicas.grad), [], 0, 0.0, 0.0
     for n, chunk in enumerate(cycle(chunks)):
         if n == WARM_UP:
-            barrier.wait(300)
+            meet(worker)
             frames, waited, begun = 0, 0.0, time.perf_counter()
         if n > WARM_UP and time.perf_counter() - begun > contest.seconds:
             break
         sums, state = train_chunk(replicas, chunk, state if n % CHUNKS else [], training)
         state = [(c.detach(), r.detach()) for c, r in state]
         frames += sums.frames
-        if way == "alone":
+        if server is None:
             update(replicas.params, replicas.grad, optimizer, training.initial_lr)
             continue
         if contest.push_every > 1:
@@ -150,7 +206,7 @@ def work(
             grad.zero_()
             waited += time.perf_counter() - start
     seconds = time.perf_counter() - begun
-    results.put((frames / seconds, waited / seconds))
+    return frames / seconds, waited / seconds
 
 
 if __name__ == "__main__":
