@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -52,9 +53,13 @@ def main() -> None:
 def measure(*folders: Path) -> None:
     """Train in this process and print its peak in KiB, as the kernel counts."""
     model, training = read_nnet_file(CONF / "training.yaml", CONF / "nnet" / "lstmp.yaml")
-    all_chunks = nnet.train.training_chunks
-    with patch("nnet.train.training_chunks", lambda *arguments: islice(all_chunks(*arguments), UPDATES)):
-        train_nnet(*folders, model=model, training=training, threads=1)
+    read_all, frames = nnet.train.check_data, UPDATES * training.streams * training.frames
+
+    def epoch(*arguments: Any) -> int:
+        return min(read_all(*arguments), frames)  # as if an epoch had no more
+
+    with patch("nnet.train.check_data", epoch):
+        train_nnet(*folders, model=model, training=replace(training, epochs=1), threads=1)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
