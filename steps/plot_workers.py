@@ -54,6 +54,11 @@ def total_staleness(lines: list[Line]) -> np.ndarray:
     return counts
 
 
+def most_workers(lines: list[Line]) -> int:
+    """The number of workers; a run can go on with more or fewer."""
+    return max(len(line["workers"]) for line in lines)
+
+
 def draw(lines: list[Line]) -> Figure:
     """Draw the three panels."""
     figure = Figure(figsize=(13, 4.2), layout="constrained")
@@ -62,10 +67,11 @@ def draw(lines: list[Line]) -> Figure:
     staleness.bar(np.arange(len(counts)), 100 * counts / max(counts.sum(), 1), width=0.8)
     staleness.set_xlabel("staleness (updates between pull and push)")
     staleness.set_ylabel("share of pushes to a shard (%)")
-    minutes = [line["seconds"] / 60 for line in lines]
-    for worker in range(len(lines[0]["workers"])):
-        speed.plot(minutes, [line["workers"][worker] for line in lines], ".-", label=f"worker {worker}")
-        share.plot(minutes, [100 * line["push_share"][worker] for line in lines], ".-")
+    for worker in range(most_workers(lines)):
+        own = [line for line in lines if worker < len(line["workers"])]
+        minutes = [line["seconds"] / 60 for line in own]
+        speed.plot(minutes, [line["workers"][worker] for line in own], ".-", label=f"worker {worker}")
+        share.plot(minutes, [100 * line["push_share"][worker] for line in own], ".-")
     speed.set_ylabel("frames per second")
     share.set_ylabel("share of time in push and pull (%)")
     for axes in (speed, share):
@@ -82,10 +88,10 @@ def table(lines: list[Line]) -> str:
     rows = [
         [
             worker,
-            f"{np.mean([line['workers'][worker] for line in lines]):,.0f}",
-            f"{np.mean([line['push_share'][worker] for line in lines]):.1%}",
+            f"{np.mean([line['workers'][worker] for line in lines if worker < len(line['workers'])]):,.0f}",
+            f"{np.mean([line['push_share'][worker] for line in lines if worker < len(line['workers'])]):.1%}",
         ]
-        for worker in range(len(lines[0]["workers"]))
+        for worker in range(most_workers(lines))
     ]
     counts = total_staleness(lines)
     mean = (counts * np.arange(len(counts))).sum() / max(counts.sum(), 1)

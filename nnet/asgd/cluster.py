@@ -24,12 +24,13 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from nnet.asgd.crew import Ended
-from nnet.asgd.shard import Answer, Shard, cut, joined
+from nnet.asgd.shard import Answer, Shard, joined, slices_of
 from nnet.asgd.worker import Job, Pushed, work
 from nnet.errors import ModelError
 from nnet.optimizer import OptimizerState
 from nnet.threads import set_threads
 
+ATTEMPTS = 3  # to be taken by a cluster's client server
 ANSWER = 5.0  # seconds in which a cluster's client server should answer
 LISTEN = 10.0  # seconds for which a worker that has nothing to tell lets the coordinator wait
 
@@ -75,20 +76,19 @@ class RayServer:
     Parameters
     ----------
     actors : sequence of handles of ShardActor
-    size : int
-        N, of all parameters.
+    slices : sequence of slice
+        What each holds of all parameters.
     worker : int
         That pushes.
     """
 
-    def __init__(self, actors: Sequence[ActorHandle], size: int, worker: int = 0) -> None:
-        self.actors, self.size, self.worker = actors, size, worker
-        self.slices = cut(size, len(actors))
+    def __init__(self, actors: Sequence[ActorHandle], slices: Sequence[slice], worker: int = 0) -> None:
+        self.actors, self.slices, self.worker = actors, slices, worker
         self.known = [0] * len(actors)
 
     def of(self, worker: int) -> "RayServer":
         """The same shards as a worker sees them."""
-        return RayServer(self.actors, self.size, worker)
+        return RayServer(self.actors, self.slices, worker)
 
     def pull(self, params: Tensor) -> Answer:
         """Fill the parameters (N,)."""
@@ -218,7 +218,7 @@ class RayCrew:
         for k, shard in enumerate(shards):  # one node after another, so that each has its share of the traffic
             place = NodeAffinitySchedulingStrategy(nodes[k % len(nodes)], soft=False)
             actors.append(ray.remote(ShardActor).options(num_cpus=0, scheduling_strategy=place).remote(shard))
-        self.shards = RayServer(actors, sum(len(shard.params) for shard in shards))
+        self.shards = RayServer(actors, slices_of(shards))
 
     @property
     def workers(self) -> Collection[int]:
@@ -285,6 +285,12 @@ def connect(cluster: str) -> None:
             return
         host, _, port = cluster.removeprefix("ray://").rpartition(":")
         socket.create_connection((host, int(port)), ANSWER).close()  # Ray itself would wait for half a minute
-        ray.init(cluster, **quiet)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                ray.init(cluster, **quiet)
+                return
+            except ConnectionAbortedError:  # its client server looks at a process that it has just started, too soon
+                if attempt == ATTEMPTS:
+                    raise
     except (OSError, RayError, RuntimeError) as error:
         raise ModelError(f"no cluster answers at {cluster}: {error}") from error

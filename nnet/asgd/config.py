@@ -20,7 +20,8 @@ class AsgdConfig:
     tries : int
         How often in a row a worker is started that fails before it has sent a gradient; then the others take its data.
     stuck_seconds : float
-        A worker that has not been heard of for so long, and for twenty times its usual time, is ended and started anew.
+        A worker that has not been heard of for so long, and for twenty times its usual time, is ended and started anew;
+        one that is starting has two minutes at least.
     """
 
     shards: int = 4

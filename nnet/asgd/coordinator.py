@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from nnet.asgd.checkpoint import load_places, of_places
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.crew import Crew, Ended
+from nnet.asgd.crew import Crew, Ended, ShardBusyError
 from nnet.asgd.local import LocalCrew
 from nnet.asgd.shard import NOBODY, Shard, cut, sliced
 from nnet.asgd.worker import Deposit, EpochEnd, Failed, Job, Place, Report, Stop, TakeOver
@@ -68,8 +68,8 @@ def train_asgd(
 ) -> Result:
     """Train a model by asynchronous SGD and leave the weights of its best epochs in it.
 
-    With one worker, one shard, a push for every chunk and no overlap, the weights are those of `nnet.train.train`, bit
-    for bit; otherwise no two runs are the same.
+    With one worker, one shard, a push for every chunk, no overlap and a learning rate that no evaluation changes, the
+    weights are those of `nnet.train.train`, bit for bit; otherwise no two runs are the same.
 
     Parameters
     ----------
@@ -205,6 +205,7 @@ class Coordinator:
         self.began = now - progress.seconds
         self.logged = self.saved = now
         self.asked: float | None = None  # when the workers were asked for their places
+        self.one_ended, self.halvings_told = False, progress.halvings
         self.staleness: Counter[int] = Counter()
         self.epochs_seen, self.stopping = progress.epoch, progress.finished
         self.evaluator = ThreadPoolExecutor(1)  # dev is evaluated while the workers go on
@@ -216,6 +217,7 @@ class Coordinator:
         try:
             if not self.stopping:
                 for member in self.members:
+                    member.heard = time.monotonic()
                     self.crew.start(member.job)
                 self.take_missing_epochs()
             while self.crew.workers:
@@ -227,7 +229,7 @@ class Coordinator:
             self.interrupt()
             raise
         finally:
-            self.evaluator.shutdown(cancel_futures=True)
+            self.evaluator.shutdown(wait=False, cancel_futures=True)
             signal.signal(signal.SIGINT, handler)
         self.save()
 
@@ -243,8 +245,27 @@ class Coordinator:
             self.write_log()
         if self.asked is None and now - self.saved >= self.config.checkpoint_seconds:
             self.ask_for_places()
-        if self.asked is not None and (now - self.asked > PATIENCE or all(m.deposit for m in self.members if m.alive)):
+        with suppress(ShardBusyError):  # a worker may hang that has one locked; the next turn tries again
+            self.attend_to_shards()
+
+    def attend_to_shards(self) -> None:
+        """Do what is due and needs the shards."""
+        if self.one_ended:
+            self.take_missing_epochs()
+            self.one_ended = False
+        if self.halvings_told < self.progress.halvings:
+            self.shards.halve(self.progress.halvings)
+            self.halvings_told = self.progress.halvings
+        if self.asked is not None and (time.monotonic() - self.asked > PATIENCE or self.all_told()):
             self.save()
+
+    def working(self) -> list[Member]:
+        """The workers that are there."""
+        return [member for member in self.members if member.job.worker in self.crew.workers]
+
+    def all_told(self) -> bool:
+        """Whether all workers have told their places."""
+        return all(member.deposit for member in self.working())
 
     # what the workers say
 
@@ -255,7 +276,8 @@ class Coordinator:
         elif isinstance(event, EpochEnd):
             self.evaluate(event.epoch, event.params)
         elif isinstance(event, Place):
-            member.deposit = event
+            if event.utterances == member.place.utterances:  # it may have been told to take over others since
+                member.deposit = event
         elif isinstance(event, Failed):
             raise ModelError(event.error)
         elif isinstance(event, Ended):
@@ -266,7 +288,8 @@ class Coordinator:
         now, frames = time.monotonic(), self.progress.frames
         if member.working:
             member.usual_seconds = max(0.9 * member.usual_seconds, now - member.heard)
-        member.working, member.heard, member.failures, member.place = True, now, 0, report.place
+        member.working, member.heard, member.failures = True, now, 0
+        member.place = replace(member.place, round=report.round, position=report.position)
         member.frames += report.sums.frames
         member.push_seconds += report.push_seconds
         self.staleness.update(report.pushed.staleness)
@@ -279,7 +302,7 @@ class Coordinator:
 
     def replace_worker(self, member: Member, ended: Ended) -> None:
         """Start a worker again that ended before its time, or hand its data to the others."""
-        self.take_missing_epochs()
+        self.one_ended = True
         if self.stopping or self.shards.answer().frames >= self.planned:
             member.alive = False
             return
@@ -304,14 +327,15 @@ class Coordinator:
             part = member.place.utterances[k :: len(rest)]
             if part:
                 self.crew.send(other.job.worker, TakeOver(part))
-                other.place = replace(other.place, utterances=other.place.utterances + part)
+                other.place = Place(other.place.utterances + part, other.place.round + 1)
+                other.deposit = None
+        member.place, member.deposit = Place(()), None
 
     def end_stuck_worker(self) -> None:
         """Kill the worker that is silent for too long; the others may have waited for what it has locked."""
-        alive = [member for member in self.members if member.job.worker in self.crew.workers]
-        if not alive:
+        if not self.crew.workers:
             return
-        member, now = min(alive, key=lambda m: m.heard), time.monotonic()
+        member, now = min(self.working(), key=lambda m: m.heard), time.monotonic()
         silent = now - member.heard
         if silent > max(self.asgd.stuck_seconds, 20 * member.usual_seconds if member.working else STARTING):
             tqdm.write(f"Warning: worker {member.job.worker} has not been heard of for {silent:.0f} s and is ended")
@@ -351,7 +375,6 @@ class Coordinator:
             write_log(self.log, at, sums, lr, dev)
             self.progress.log_size = at.log_size
             end_epoch(self.config, self.progress, self.stored, params, sums, dev)
-            self.shards.halve(self.progress.halvings)
             if self.progress.finished and not self.stopping:
                 self.stopping = True
                 for worker in self.crew.workers:
@@ -383,15 +406,18 @@ class Coordinator:
         self.asked = time.monotonic()
         for member in self.members:
             member.deposit = None
-            if member.alive:
-                self.crew.send(member.job.worker, Deposit())
+        for worker in self.crew.workers:
+            self.crew.send(worker, Deposit())
 
     def save(self) -> None:
         """Write a checkpoint of the shards as they are, and of the places that the workers told."""
         params, optimizer, answer = self.shards.state()
         run = replace(self.stored, params=params, optimizer=optimizer)
-        lost = (replace(m.place, position=replace(m.place.position, rows=())) for m in self.members)
-        places = [member.deposit or place for member, place in zip(self.members, lost, strict=True)]
+        places = [
+            m.deposit or replace(m.place, position=replace(m.place.position, rows=()))  # without the states under way
+            for m in self.members
+            if m.place.utterances
+        ]
         tensors, metadata = of_places(places)
         save_checkpoint(self.checkpoint, run, replace(self.progress, frames=answer.frames), tensors, metadata)
         self.asked, self.saved = None, time.monotonic()
@@ -401,8 +427,13 @@ class Coordinator:
     def interrupt(self) -> None:
         """Save before an end by Ctrl-C."""
         self.ask_for_places()
-        while not all(m.deposit for m in self.members if m.alive) and time.monotonic() - self.asked < PATIENCE:
+        while not self.all_told() and time.monotonic() - self.asked < PATIENCE:
             for worker, event in self.crew.events(LISTEN):
                 self.hear(self.members[worker], event)
-        self.save()
+        try:
+            self.save()
+        except ShardBusyError:
+            for worker in self.crew.workers:
+                self.crew.kill(worker)  # one of them hangs
+            self.save()
         tqdm.write(f"Interrupted and saved after {self.progress.frames} frames; the same command goes on from there")

@@ -24,8 +24,12 @@ class Ended:
     cause: str
 
 
+class ShardBusyError(Exception):
+    """A shard does not answer in time; it may later."""
+
+
 class Shards(Server, Protocol):
-    """The shards as the coordinator sees them."""
+    """The shards as the coordinator sees them; `ShardBusyError` where one does not answer."""
 
     def answer(self) -> Answer:
         """Tell what the first shard counts."""

@@ -3,29 +3,35 @@
 A gradient is never copied: the worker applies it to the shard's slice itself, under a lock that its death would free.
 """
 
+import ctypes
 import fcntl
+import math
 import multiprocessing
 import os
 import pickle
 import signal
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nnet.asgd.crew import Ended
-from nnet.asgd.memory import close_memory, create_memory, open_memory
-from nnet.asgd.shard import NOBODY, UPDATES, Answer, Shard, cut, joined, new_shard
+from nnet.asgd.crew import Ended, ShardBusyError
+from nnet.asgd.memory import close_memory, create_file, create_memory, open_memory
+from nnet.asgd.shard import NOBODY, UPDATES, Answer, Shard, joined, new_shard, slices_of
 from nnet.asgd.worker import Job, Pushed, work
 from nnet.config import TrainConfig
 from nnet.optimizer import OptimizerState
 
 _spawn = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
+PATIENCE = 1.0  # seconds for which the coordinator waits for a shard, as a stopped worker may have it locked
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -36,14 +42,14 @@ class Address:
     ----------
     paths : tuple of str
         The memory of each shard.
-    size : int
-        N, of all parameters.
+    slices : tuple of slice
+        What each holds of all parameters.
     config : TrainConfig
     planned : int
     """
 
     paths: tuple[str, ...]
-    size: int
+    slices: tuple[slice, ...]
     config: TrainConfig
     planned: int
 
@@ -56,10 +62,12 @@ class LocalServer:
     address : Address
     worker : int
         That pushes.
+    patience : float
+        Seconds to wait for a shard that another process has locked; then `ShardBusyError` is raised.
     """
 
-    def __init__(self, address: Address, worker: int = 0) -> None:
-        self.worker, self.slices = worker, cut(address.size, len(address.paths))
+    def __init__(self, address: Address, worker: int = 0, patience: float = math.inf) -> None:
+        self.worker, self.patience, self.slices = worker, patience, address.slices
         self.files, self.shards = [], []
         for path, part in zip(address.paths, self.slices, strict=True):
             shape = torch.empty(part.stop - part.start, device="meta")  # no more than a shape
@@ -72,11 +80,29 @@ class LocalServer:
 
     @contextmanager
     def _locked(self, k: int) -> Iterator[Shard]:
-        fcntl.flock(self.files[k], fcntl.LOCK_EX)  # freed by the kernel when its holder dies
+        if math.isinf(self.patience):
+            fcntl.flock(self.files[k], fcntl.LOCK_EX)  # freed by the kernel when its holder dies
+        else:
+            self._lock_in_time(k)
         try:
             yield self.shards[k]
         finally:
             fcntl.flock(self.files[k], fcntl.LOCK_UN)
+
+    def _lock_in_time(self, k: int) -> None:
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                return fcntl.flock(self.files[k], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > end:
+                    raise ShardBusyError(f"shard {k} has been locked for {self.patience:g} s") from error
+                time.sleep(0.001)
+
+    def close(self) -> None:
+        """Let go of the shards."""
+        for file in self.files:
+            os.close(file)
 
     def pull(self, params: Tensor) -> Answer:
         """Fill the parameters (N,)."""
@@ -123,8 +149,7 @@ class LocalServer:
 def create_shards(shards: Sequence[Shard]) -> Address:
     """Put shards into shared memory."""
     paths = tuple(create_memory(_tensors(shard)) for shard in shards)
-    size = sum(len(shard.params) for shard in shards)
-    return Address(paths, size, shards[0].config, shards[0].planned)
+    return Address(paths, tuple(slices_of(shards)), shards[0].config, shards[0].planned)
 
 
 def _tensors(shard: Shard) -> dict[str, Tensor]:
@@ -156,9 +181,10 @@ class Pipe:
         return pickle.loads(self.connection.recv_bytes())  # of our own process, never of a file
 
 
-def _run(pickled: bytes, address: Address, connection: Connection) -> None:
+def _run(path: str, address: Address, connection: Connection) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also when it waits for a lock as the coordinator dies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator hears Ctrl-C, and tells
-    job = pickle.loads(pickled)
+    job = pickle.loads(Path(path).read_bytes())
     try:
         work(job, LocalServer(address, job.worker), Pipe(connection))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -176,9 +202,10 @@ class LocalCrew:
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.address = create_shards(shards)
-        self.shards = LocalServer(self.address)
+        self.shards = LocalServer(self.address, patience=PATIENCE)
         self.processes: dict[int, SpawnProcess] = {}
         self.pipes: dict[int, Pipe] = {}
+        self.jobs: dict[int, str] = {}  # in memory: a process may die before it has read a pipe
 
     @property
     def workers(self) -> Collection[int]:
@@ -188,7 +215,8 @@ class LocalCrew:
     def start(self, job: Job) -> None:
         """Start a worker."""
         ours, theirs = _spawn.Pipe()
-        arguments = pickle.dumps(job), self.address, theirs
+        self.jobs[job.worker] = create_file(pickle.dumps(job))
+        arguments = self.jobs[job.worker], self.address, theirs
         process = _spawn.Process(target=_run, args=arguments, name=f"worker {job.worker}", daemon=True)
         process.start()
         theirs.close()
@@ -212,6 +240,7 @@ class LocalCrew:
                 process = self.processes.pop(worker)
                 connection.close()
                 del self.pipes[worker]
+                close_memory(self.jobs.pop(worker))
                 process.join()
                 code = process.exitcode or 0
                 yield worker, Ended(f"signal {-code}" if code < 0 else f"exit code {code}")
@@ -228,5 +257,6 @@ class LocalCrew:
             process.join()
         for pipe in self.pipes.values():
             pipe.connection.close()
-        for path in self.address.paths:
+        self.shards.close()
+        for path in (*self.address.paths, *self.jobs.values()):
             close_memory(path)

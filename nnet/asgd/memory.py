@@ -23,9 +23,19 @@ def create_memory(tensors: Mapping[str, Tensor]) -> str:
     descriptor = os.memfd_create("shard")
     os.ftruncate(descriptor, max(1, sum(map(_room, tensors.values()))))
     path = f"/proc/{os.getpid()}/fd/{descriptor}"
-    for name, tensor in open_memory(path, tensors)[1].items():
+    file, copies = open_memory(path, tensors)
+    for name, tensor in copies.items():
         tensor.copy_(tensors[name])
+    os.close(file)
     return path
+
+
+def create_file(content: bytes) -> str:
+    """Put bytes into a new file in memory, which another process can read at this path as long as this one lives."""
+    descriptor = os.memfd_create("message")
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(content)
+    return f"/proc/{os.getpid()}/fd/{descriptor}"
 
 
 def open_memory(path: str, like: Mapping[str, Tensor]) -> tuple[int, dict[str, Tensor]]:
@@ -55,7 +65,7 @@ def open_memory(path: str, like: Mapping[str, Tensor]) -> tuple[int, dict[str, T
 
 
 def close_memory(path: str) -> None:
-    """Let go of memory that this process made; it is gone when no process has it open."""
+    """Let go of what this process made in memory; it is gone when no process has it open."""
     os.close(int(path.rsplit("/", 1)[1]))
 
 

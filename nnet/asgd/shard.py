@@ -7,7 +7,7 @@ another.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -105,6 +105,12 @@ def cut(size: int, shards: int) -> list[slice]:
     """
     bounds = [size * k // shards // ALIGNMENT * ALIGNMENT for k in range(shards)] + [size]
     return [slice(*pair) for pair in pairwise(bounds) if pair[0] < pair[1]]
+
+
+def slices_of(shards: Sequence[Shard]) -> list[slice]:
+    """Where each shard's parameters are among all."""
+    ends = list(accumulate(len(shard.params) for shard in shards))
+    return [slice(*pair) for pair in pairwise([0, *ends])]
 
 
 def joined(states: Sequence[OptimizerState]) -> OptimizerState:

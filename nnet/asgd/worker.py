@@ -136,14 +136,15 @@ class Report:
     pushed : Pushed
     push_seconds : float
         In which it waited for the shards, and they computed.
-    place : Place
-        Without the tensors.
+    round, position
+        See `Place`; the rest of it would be too much to send for each push.
     """
 
     sums: Sums
     pushed: Pushed
     push_seconds: float
-    place: Place
+    round: int
+    position: Position
 
 
 @dataclass(frozen=True)
@@ -215,14 +216,14 @@ def _exchange(job: Job, replicas: Replicas, frames: int, server: Server, link: L
     place, todo = job.place, _chunks(job, job.place)
     grad, sums = torch.zeros_like(replicas.grad), Sums()
     while frames < job.planned:
-        for message in iter(link.receive, None):
+        for message in iter(link.receive, None) if not sums.chunks else ():  # a place is one with nothing unsent
             if isinstance(message, Stop):
                 return
             if isinstance(message, Deposit):
                 link.send(replace(place, random=torch.get_rng_state()))
             if isinstance(message, TakeOver):
-                place = replace(place, utterances=place.utterances + message.utterances, round=place.round + 1)
-                todo = _chunks(job, replace(place, position=Position()))
+                place = Place(place.utterances + message.utterances, place.round + 1)
+                todo = _chunks(job, place)
         now, chunk = next(todo)
         start = time.monotonic()
         of_chunk, state = train_chunk(replicas, chunk, place.state, job.training, job.pdf_weights)
@@ -237,7 +238,7 @@ def _exchange(job: Job, replicas: Replicas, frames: int, server: Server, link: L
         start = time.monotonic()
         pushed = server.push(grad if job.asgd.push_every > 1 else replicas.grad, sums.frames, replicas.params)
         seconds = time.monotonic() - start
-        link.send(Report(sums, pushed, seconds, replace(place, state=[])))
+        link.send(Report(sums, pushed, seconds, place.round, place.position))
         for epoch in pushed.epochs(job.frames_per_epoch):
             link.send(EpochEnd(epoch, replicas.params.clone()))
         frames, sums = pushed.answer.frames, Sums()
@@ -258,6 +259,7 @@ def _chunks(job: Job, place: Place) -> Iterator[tuple[int, Chunk]]:
 class Overlapping:
     """A server whose pushes go on while the worker computes; the answer to one is seen at the next.
 
+    The staleness that it reports is counted from that answer on: the gradient is older by a push of the worker's own.
     Leaving its context waits for the last one, whose answer nobody needs.
 
     Parameters

@@ -1,8 +1,10 @@
 """Training runs for processes that get killed: ``python -m tests.nnet.asgd.runs KIND DIRECTORY [CLUSTER]``."""
 
+import fcntl
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
@@ -49,6 +51,23 @@ class Faulty(dict):
     seconds = 0.1
 
 
+class Freezing(dict):
+    """Stops worker 0 while it has a shard locked, once."""
+
+    def __init__(self, data, marker):
+        super().__init__(data)
+        self.marker, self.reads = marker, 0
+
+    def __getitem__(self, name):
+        self.reads += worker() == "worker 0"
+        if self.reads == 8 and not self.marker.exists():
+            self.marker.touch()
+            held = next(fd for fd in Path("/proc/self/fd").iterdir() if "memfd:shard" in os.readlink(fd))
+            fcntl.flock(int(held.name), fcntl.LOCK_EX)  # the same open file that its pushes lock
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().__getitem__(name)
+
+
 def model():
     made = AcousticModel(synthetic.RECURRENT, input_dim=2, num_pdfs=2)
     initialise(made, seed=1)
@@ -69,8 +88,8 @@ def run(directory, cluster, data, epochs=6, threads=1, **asgd):
 
 def push_for_ever(address, worker, told):
     """Push ones until killed; the counter tells how many were answered."""
-    server, grad = LocalServer(address, worker), torch.ones(address.size)
-    params = torch.empty(address.size)
+    server, grad = LocalServer(address, worker), torch.ones(address.slices[-1].stop)
+    params = torch.empty_like(grad)
     while True:
         server.push(grad, 1, params)
         told[worker] += 1
@@ -130,6 +149,8 @@ if __name__ == "__main__":
         run(*where, Faulty(bits))
     elif kind == "stuck":
         run(*where, Slow(bits), stuck_seconds=3)
+    elif kind == "frozen":
+        run(*where, Freezing(bits, Path(directory) / "frozen"), stuck_seconds=3)
     elif kind == "threads":
         run(*where, bits, threads=2)
     elif kind == "overlap":

@@ -62,6 +62,15 @@ def test_stuck_worker_is_noticed(started, tmp_path):
     assert "Warning: worker 0 ended (signal 9); it is started again" in out
 
 
+def test_worker_that_is_stuck_with_a_shard_locked_is_noticed(started, tmp_path):
+    """The others wait for the shard, and the coordinator does not."""
+    out = ended(started("frozen"))
+    assert (tmp_path / "exp/frozen").exists()
+    assert out.count("has not been heard of for") == 1
+    assert "Warning: worker 0 ended (signal 9); it is started again" in out
+    assert all_epochs(tmp_path / "exp")
+
+
 def test_workers_end_with_the_coordinator_and_the_run_goes_on(started, tmp_path):
     process = started("slow")
     wait_for_training(tmp_path / "exp")

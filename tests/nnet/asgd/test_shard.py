@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnet.asgd.local import LocalServer, create_shards
+from nnet.asgd.crew import ShardBusyError
+from nnet.asgd.local import LocalCrew, LocalServer, create_shards
 from nnet.asgd.memory import close_memory, create_memory, open_memory
 from nnet.asgd.shard import NOBODY, WRITER, cut, joined, new_shard, sliced
 from nnet.asgd.worker import Overlapping
@@ -90,6 +93,29 @@ def test_a_cut_off_update_is_noticed():
     dead.shards[0].counts[WRITER] = 4  # as if it had died between two values
     assert server.push(torch.ones(100), 1, params).cut_off == (4,)
     assert server.push(torch.ones(100), 1, params).cut_off == ()
+
+
+def test_a_locked_shard_is_busy_for_those_who_do_not_wait():
+    address = create_shards([new_shard(torch.zeros(100), SUMS, 1)])
+    holder, server = LocalServer(address), LocalServer(address, patience=0.1)
+    with holder._locked(0), pytest.raises(ShardBusyError, match=r"shard 0 has been locked for 0.1 s"):
+        server.state()
+    assert torch.equal(server.state()[0], torch.zeros(100))
+
+
+@pytest.mark.parametrize(("size", "shards"), [(40, 5), (3, 4), (1000, 3)])
+def test_few_parameters(size, shards):
+    address = create_shards([new_shard(torch.zeros(p.stop - p.start), SUMS, 1) for p in cut(size, shards)])
+    params = torch.empty(size)
+    LocalServer(address).push(torch.arange(size).float(), 1, params)
+    assert torch.equal(params, -torch.arange(size).float())
+
+
+def test_nothing_stays_open():
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        LocalCrew([new_shard(torch.zeros(100), SUMS, 1)]).close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_memory_is_shared_and_has_no_name():
