@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a cluster that Ray starts here listens on loopback
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and tells nobody
 
 import ray
 from ray.actor import ActorHandle
@@ -196,8 +197,8 @@ class RayCrew:
         At the start of the run; they are sent there.
     cluster : str
         See `connect`.
-    cores : int
-        That the workers want together.
+    workers, threads : int
+        That will be started, and the threads of each.
 
     Raises
     ------
@@ -205,15 +206,18 @@ class RayCrew:
         When the cluster is not there, or too small.
     """
 
-    def __init__(self, shards: Sequence[Shard], cluster: str, cores: int) -> None:
+    def __init__(self, shards: Sequence[Shard], cluster: str, workers: int, threads: int) -> None:
         connect(cluster)
         self.actors: dict[int, ActorHandle] = {}
         self.calls: dict[int, Any] = {}  # the answer of each worker's `tell` under way
-        there = int(ray.cluster_resources().get("CPU", 0))
-        nodes = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
-        if there < cores:
+        cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
+        nodes, room = sorted(cores), sum(count // threads for count in cores.values())
+        if room < workers:
             ray.shutdown()
-            raise ModelError(f"the workers want {cores} cores together; the cluster has {there}, in {len(nodes)} nodes")
+            raise ModelError(
+                f"{workers} workers of {threads} threads do not fit into the cluster: its {len(nodes)} nodes have "
+                f"{sum(cores.values())} cores, room for {room}"
+            )
         actors = []
         for k, shard in enumerate(shards):  # one node after another, so that each has its share of the traffic
             place = NodeAffinitySchedulingStrategy(nodes[k % len(nodes)], soft=False)

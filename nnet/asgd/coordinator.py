@@ -116,7 +116,7 @@ def train_asgd(
         )
         for k, place in enumerate(places)
     ]  # fmt: skip
-    crew = start_crew(cluster, shards, cores=workers * threads)
+    crew = start_crew(cluster, shards, workers, threads)
     log = TrainingLog(directory, progress.log_size, progress.frames)
     bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
     with closing(crew), closing(log), closing(bar):
@@ -124,8 +124,8 @@ def train_asgd(
     return take_kept(model, run, progress, dev_reader, config)
 
 
-def start_crew(cluster: str, shards: Sequence[Shard], cores: int) -> Crew:
-    """Put the shards where the workers will be, which want so many cores together."""
+def start_crew(cluster: str, shards: Sequence[Shard], workers: int, threads: int) -> Crew:
+    """Put the shards where so many workers will be."""
     if cluster == LOCAL:
         return LocalCrew(shards)
     if not re.fullmatch(r"ray|ray://.+:\d+", cluster):
@@ -134,7 +134,7 @@ def start_crew(cluster: str, shards: Sequence[Shard], cores: int) -> Crew:
         from nnet.asgd.cluster import RayCrew  # Ray is no requirement of the rest
     except ModuleNotFoundError as error:
         raise ModelError("--cluster needs Ray: python -m pip install -r requirements-cluster.txt") from error
-    return RayCrew(shards, cluster, cores)
+    return RayCrew(shards, cluster, workers, threads)
 
 
 def partition(reader: Reader, workers: int) -> list[Place]:
@@ -352,11 +352,12 @@ class Coordinator:
             self.evaluate(epochs, self.shards.state()[0])
 
     def evaluate(self, epoch: int, params: Tensor) -> None:
-        """Begin to evaluate the weights of an epoch, unless that was done."""
+        """Begin to evaluate the weights of an epoch, unless that was done for it or a later one."""
         if epoch <= self.epochs_seen:
             return
         self.epochs_seen = epoch
-        at = replace(self.progress, frames=epoch * self.per_epoch, seconds=time.monotonic() - self.began)
+        seconds = time.monotonic() - self.began
+        at = replace(self.progress, epoch=epoch - 1, frames=epoch * self.per_epoch, seconds=seconds)
         sums, self.progress.since_epoch = self.progress.since_epoch, Sums()
         self.evaluations.append((at, params, sums, self.evaluator.submit(self.evaluated, params)))
 
@@ -370,7 +371,7 @@ class Coordinator:
         while self.evaluations and (wait or self.evaluations[0][3].done()):
             at, params, sums, future = self.evaluations.pop(0)
             dev = future.result()
-            at.epoch = self.progress.epoch
+            self.progress.epoch = at.epoch
             lr = learning_rate(self.config, at.frames, self.planned, self.progress.halvings)
             write_log(self.log, at, sums, lr, dev)
             self.progress.log_size = at.log_size

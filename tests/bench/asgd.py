@@ -155,7 +155,7 @@ def in_process(
 
 def on_cluster(contest: Contest, workers: int) -> Outcome:
     """Actors on a cluster of this machine."""
-    crew = RayCrew(new_shards(contest), "ray", workers)
+    crew = RayCrew(new_shards(contest), "ray", workers, threads=1)
     task = ray.remote(work).options(num_cpus=1)
     with tempfile.TemporaryDirectory() as folder:
         meet = partial(gather, Path(folder), workers)
