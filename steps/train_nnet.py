@@ -48,7 +48,8 @@ def train_nnet(
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
     and environment.json. The weights of the best epoch by dev frame accuracy are kept, or the average of several.
-    A killed run goes on from its last checkpoint and, with one worker, ends with the same weights.
+    A killed run goes on from its last checkpoint, with any number of workers; plain training then ends with the same
+    weights, and does not take up a checkpoint of asynchronous SGD.
 
     Several workers train by asynchronous SGD: processes that compute gradients on a part of the utterances each, and
     exchange them through a parameter server in shards, without waiting for one another (Sak, Senior and Beaufays,
@@ -77,7 +78,7 @@ def train_nnet(
     threads : int
         Processor cores to compute with, of each worker.
     workers : int
-        Processes of asynchronous SGD; 1 for plain training.
+        Processes of asynchronous SGD; 1 for plain training (on a cluster, for one worker there).
     asgd : AsgdConfig
         How several workers exchange gradients.
     cluster : str
