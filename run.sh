@@ -17,7 +17,7 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --workdir DIR               where data/ and exp/ go (default: the recipe's folder)
   --recipe NAME               one of: $recipes
   --seed N                    seed of all that is random (default: 1)
-  --workers N                 processes that train the network, by asynchronous SGD (default: 2, with --nj 1 one)
+  --workers N                 processes that train the network, by asynchronous SGD, in --nj threads (default: 1)
   --cluster ray               they are on a Ray cluster of --nj cores, or more (ray://HOST:PORT: another machine's)
   --lm-name NAME              unigram, bigram (the default), trigram, 4gram ... of the training text; an4: corpus
   --lm FILE                   an ARPA language model instead, plain or .gz
@@ -32,7 +32,7 @@ EOF
 }
 
 recipes=$(cd "$root/recipes" && echo *) recipe=asterisk language=en workdir=''
-nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
+nj=$(env -u OMP_NUM_THREADS nproc) workers=1 cluster=local seed=1 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 runner=() own=() tests=() unknown_words=() allow=()
 while (($#)); do
   [[ $1 != --*=* ]] || set -- "${1%%=*}" "${1#*=}" "${@:2}"
@@ -71,9 +71,8 @@ for option in "${own[@]}"; do
     die "recipe $recipe has no option $option, but ${known[$recipe]}"
 done
 [[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
-[[ "$nj ${workers:-1} 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
-  die "--nj '$nj', --workers '${workers:-1}' and --seed '$seed' have to be whole numbers"
-: "${workers:=$((nj > 1 ? 2 : 1))}"
+[[ "$nj $workers 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
+  die "--nj '$nj', --workers '$workers' and --seed '$seed' have to be whole numbers"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
 [[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
