@@ -184,7 +184,7 @@ class Pipe:
 def _run(path: str, address: Address, connection: Connection) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also when it waits for a lock as the coordinator dies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator hears Ctrl-C, and tells
-    job = pickle.loads(Path(path).read_bytes())
+    job = pickle.loads(Path(path).read_bytes())  # of the coordinator, its memory, never of a file
     try:
         work(job, LocalServer(address, job.worker), Pipe(connection))
     except (EOFError, BrokenPipeError, ConnectionResetError):
