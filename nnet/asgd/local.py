@@ -185,6 +185,7 @@ def _run(path: str, address: Address, connection: Connection) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also when it waits for a lock as the coordinator dies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator hears Ctrl-C, and tells
     job = pickle.loads(Path(path).read_bytes())  # of the coordinator, its memory, never of a file
+    new_shard(torch.zeros(1), address.config, 1).push(torch.zeros(1), 1)  # compiles the update before a lock is held
     try:
         work(job, LocalServer(address, job.worker), Pipe(connection))
     except (EOFError, BrokenPipeError, ConnectionResetError):

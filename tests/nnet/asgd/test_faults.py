@@ -66,7 +66,7 @@ def test_worker_that_is_stuck_with_a_shard_locked_is_noticed(started, tmp_path):
     """The others wait for the shard, and the coordinator does not."""
     out = ended(started("frozen"))
     assert (tmp_path / "exp/frozen").exists()
-    assert out.count("has not been heard of for") == 1
+    assert "has not been heard of for" in out
     assert "Warning: worker 0 ended (signal 9); it is started again" in out
     assert all_epochs(tmp_path / "exp")
 
