@@ -1,8 +1,9 @@
 """Gaussian mixtures with diagonal covariances, all pdfs at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from steps.files import read_arrays
 from steps.output import writing
 
 LOG_2PI = float(np.log(2 * np.pi))
+Sums = TypeVar("Sums")
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,10 @@ class Stats:
     frames: int = 0
 
 
-def sum_in_order(parts: Sequence[Stats]) -> Stats:
-    """Add statistics, always in the order given."""
-    return Stats(*(sum(getattr(part, field.name) for part in parts) for field in fields(Stats)))
+def sum_in_order(parts: Sequence[Sums]) -> Sums:
+    """Add statistics of one kind, dataclasses whose fields all add up, always in the order given."""
+    kind = type(parts[0])
+    return kind(*(sum(getattr(part, field.name) for part in parts) for field in fields(kind)))
 
 
 def single_gaussians(mean: np.ndarray, variance: np.ndarray, num_pdfs: int) -> DiagGmms:
@@ -126,6 +129,36 @@ def log_likelihoods(gmms: DiagGmms, features: np.ndarray) -> np.ndarray:
     return torch.logsumexp(component_log_likelihoods(gmms, features), dim=2).numpy()
 
 
+def posteriors(
+    gmms: DiagGmms, features: np.ndarray, pdfs: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, torch.Tensor, torch.Tensor]]:
+    """Posteriors of the Gaussians of each frame's own pdf, one pdf after another.
+
+    Parameters
+    ----------
+    gmms : DiagGmms
+    features : (T, D) float32
+    pdfs : (T,) int
+        The pdf-id of each frame.
+
+    Yields
+    ------
+    pdf : int
+    frames : (n,) int
+        Indices of its frames, in their order.
+    gamma : (n, M) float64 tensor
+        0 for the Gaussians that are not in use.
+    total : (n, 1) float32 tensor
+        Log likelihood of each frame.
+    """
+    for pdf in np.unique(pdfs):
+        frames = np.flatnonzero(pdfs == pdf)
+        own = DiagGmms(*(array[pdf : pdf + 1] for array in (gmms.weights, gmms.means, gmms.variances)))
+        joint = component_log_likelihoods(own, features[frames])[:, 0]
+        total = torch.logsumexp(joint, dim=1, keepdim=True)
+        yield pdf, frames, (joint - total).exp().double(), total  # γ_m(t) = w_m N_m(x_t) / Σ_k w_k N_k(x_t)
+
+
 def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pdf: np.ndarray) -> Stats:
     """Collect the statistics of aligned frames (Kaldi's ``gmm-acc-stats-ali``).
 
@@ -144,14 +177,8 @@ def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pd
         np.bincount(tids, minlength=len(tid_to_pdf)).astype(np.float64),
         frames=len(tids),
     )
-    pdfs = tid_to_pdf[tids]
-    for pdf in np.unique(pdfs):
-        x = features[pdfs == pdf]
-        own = DiagGmms(*(array[pdf : pdf + 1] for array in (gmms.weights, gmms.means, gmms.variances)))
-        joint = component_log_likelihoods(own, x)[:, 0]
-        total = torch.logsumexp(joint, dim=1, keepdim=True)
-        gamma = (joint - total).exp().double()  # γ_m(t) = w_m N_m(x_t) / Σ_k w_k N_k(x_t)
-        x = torch.from_numpy(x).double()
+    for pdf, frames, gamma, total in posteriors(gmms, features, tid_to_pdf[tids]):
+        x = torch.from_numpy(features[frames]).double()
         stats.occupancy[pdf] = gamma.sum(0).numpy()
         stats.first[pdf] = (gamma.T @ x).numpy()
         stats.second[pdf] = (gamma.T @ (x * x)).numpy()

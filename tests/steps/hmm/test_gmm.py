@@ -7,7 +7,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 
 from steps.hmm.gmm import (
@@ -24,29 +23,7 @@ from steps.hmm.gmm import (
     sum_in_order,
     write_gmms,
 )
-
-
-def mixtures(seed, pdfs=3, components=4, dim=5):
-    random = np.random.default_rng(seed)
-    weights = random.dirichlet(np.ones(components), pdfs)
-    means = random.normal(0, 3, (pdfs, components, dim))
-    return DiagGmms(weights, means, random.uniform(0.2, 4, (pdfs, components, dim)))
-
-
-def data(seed, frames=400, dim=5):
-    random = np.random.default_rng(seed)
-    return (random.normal(0, 3, (8, dim))[random.integers(8, size=frames)] + random.normal(size=(frames, dim))).astype(
-        np.float32
-    )
-
-
-def scipy_joint(gmms, x):
-    return np.stack(
-        [
-            [np.log(w) + multivariate_normal(m, np.diag(v)).logpdf(x) for w, m, v in zip(*mixture, strict=True) if w]
-            for mixture in zip(gmms.weights, gmms.means, gmms.variances, strict=True)
-        ]
-    )  # (P, M, T)
+from tests.steps.gaussians import data, mixtures, padded, scipy_joint
 
 
 def test_likelihoods():
@@ -60,11 +37,9 @@ def test_likelihoods():
 
 def test_gaussians_out_of_use_count_nothing():
     gmms, x = mixtures(2), data(2)
-    weights = np.pad(gmms.weights, ((0, 0), (0, 2)))
-    more = [np.concatenate([array, np.ones((3, 2, 5))], axis=1) for array in (gmms.means, gmms.variances)]
-    padded = DiagGmms(weights, *more)
-    np.testing.assert_allclose(log_likelihoods(padded, x), log_likelihoods(gmms, x), rtol=1e-5)
-    assert padded.num_gaussians == gmms.num_gaussians == 12
+    more = padded(gmms)
+    np.testing.assert_allclose(log_likelihoods(more, x), log_likelihoods(gmms, x), rtol=1e-5)
+    assert more.num_gaussians == gmms.num_gaussians == 12
 
 
 def test_step_of_em_is_that_of_scikit_learn():
