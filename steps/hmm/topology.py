@@ -28,6 +28,11 @@ class HmmState:
 Topology = dict[int, tuple[HmmState, ...]]  # the emitting states of each phone-id
 
 
+def num_pdf_classes(states: Sequence[HmmState]) -> int:
+    """One more than the largest pdf class of a phone's states."""
+    return 1 + max(state.pdf_class for state in states)
+
+
 def left_to_right(num_states: int) -> tuple[HmmState, ...]:
     """Each state loops or goes on to the next (probabilities as Kaldi's gen_topo.pl: 0.75 and 0.25)."""
     return tuple(HmmState(i, ((i, 0.75), (i + 1, 0.25))) for i in range(num_states))

@@ -76,6 +76,18 @@ class TransitionModel:
         result[self.tid_to_state[tids]] = tids
         return result
 
+    @cached_property
+    def tid_to_pdf_class(self) -> np.ndarray:
+        """The pdf class of each transition-id's HMM state."""
+        pairs = zip(self.tid_to_phone[1:].tolist(), self.tid_to_hmm_state[1:].tolist(), strict=True)
+        return np.array([-1, *(self.topology[phone][state].pdf_class for phone, state in pairs)], dtype=np.int32)
+
+    @cached_property
+    def leaves_phone(self) -> np.ndarray:
+        """True where a transition-id leads out of its phone."""
+        lengths = [len(self.topology[phone]) for phone in self.tid_to_phone[1:].tolist()]
+        return self.tid_to_next == np.array([-1, *lengths])
+
     def costs(self, transition_scale: float = 1.0, self_loop_scale: float = 0.1) -> np.ndarray:
         """Cost of each transition-id in a graph, with Kaldi's two scales (``add-self-loops``, ``make-h-transducer``).
 
@@ -179,8 +191,7 @@ def split_phones(model: TransitionModel, tids: Sequence[int]) -> list[tuple[int,
     tids = np.asarray(tids)
     if not len(tids):
         return []
-    last_state = np.array([len(model.topology[phone]) if phone >= 0 else -1 for phone in model.tid_to_phone])
-    leaves = (model.tid_to_next == last_state)[tids]
+    leaves = model.leaves_phone[tids]
     loops = model.is_self_loop[tids]
     # a new phone starts where a frame is not a self-loop and the last frame that was not one left its phone
     moves = np.flatnonzero(~loops)

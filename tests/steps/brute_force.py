@@ -87,6 +87,22 @@ class World:
             cost -= loop_scale * math.log(stay)
 
 
+def in_context(path: Path, costs: Mapping[tuple[str, str, str, int], np.ndarray]) -> Path:
+    """Add to a path what its frames cost, each by its phone's left neighbour, phone, right neighbour and state.
+
+    Outside the utterance is the phone "". Phones need more than one state and no way back to the first, for there a
+    phone is seen to begin.
+    """
+    starts = [t for t, state in enumerate(path.states) if state[1] == 0 and (t == 0 or path.states[t - 1] != state)]
+    phones = ["", *(path.states[t][0] for t in starts), ""]
+    cost, number = path.cost, 0
+    for t, (_, state) in enumerate(path.states):
+        number += t in starts
+        left, phone, right = phones[number - 1 : number + 2]
+        cost += costs[left, phone, right, state][t]
+    return Path(cost, path.words, path.states)
+
+
 def left_to_right(stays: Sequence[float]) -> list[dict[int, float]]:
     """States in a row, with their probabilities of staying."""
     return [{i: stay, i + 1: 1 - stay} for i, stay in enumerate(stays)]

@@ -23,7 +23,7 @@ from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 from steps.search.beam import SearchOptions, search_utterance
 from steps.train_lm import train_lm
-from tests.steps import brute_force
+from tests.steps import brute_force, triphones
 
 # homophones, a word with variants, one that is the beginning of another
 LEXICON = [("a", 1.0, ["P"]), ("ab", 0.5, ["P", "Q"]), ("b", 0.9, ["Q"]), ("b", 0.3, ["P"]), ("c", 0.7, ["Q"])]
@@ -53,14 +53,31 @@ def lang(tmp_path_factory):
 
 def system(lang, seed):
     """A model with random probabilities, its graph, and all that brute force has to know."""
+    tree = monophone_tree(read_topo(lang / "lang/topo"))
+    model, graph, world, scores = with_random_numbers(lang, tree, np.random.default_rng(seed))
+    names = phone_names(lang)
+    costs = {(names[phone], state): -scores[:, pdf] for phone, state, pdf in model.states}
+    return model, graph, world, scores, costs
+
+
+def triphone_system(lang, seed):
+    """The same with pdfs that depend on both neighbours."""
     random = np.random.default_rng(seed)
+    table = triphones.random_table(read_topo(lang / "lang/topo"), 40, random)
+    model, graph, world, scores = with_random_numbers(lang, triphones.tree_of(table), random)
+    names = phone_names(lang) | {0: ""}
+    costs = {
+        (names[left], names[phone], names[right], state): -scores[:, pdf]
+        for (left, phone, right, state), pdf in table.items()
+    }
+    return model, graph, world, scores, costs
+
+
+def with_random_numbers(lang, tree, random):
     arcs = {phone: brute_force.ergodic(random) for phone in ("SIL", "SPN")}
     arcs |= {phone: brute_force.left_to_right(random.uniform(0.2, 0.9, 2)) for phone in "PQ"}
-    topology = read_topo(lang / "lang/topo")
-    tree = monophone_tree(topology)
-    model = transition_model(topology, tree)
-    phones = read_symbols(lang / "lang/phones.txt")
-    names = {number: name for name, number in phones.items()}
+    model = transition_model(read_topo(lang / "lang/topo"), tree)
+    names = phone_names(lang)
     ids = zip(model.tid_to_phone[1:], model.tid_to_hmm_state[1:], model.tid_to_next[1:], strict=True)
     model = replace(model, log_prob=np.log([1.0, *(arcs[names[phone]][state][to] for phone, state, to in ids)]))
     lm = brute_force.backoff_lm((lang / "lm/lm.arpa").read_text())
@@ -68,15 +85,33 @@ def system(lang, seed):
     disambig = [int(line) for line in (lang / "lang/phones/disambig.int").read_text().split()]
     fsts = [kaldifst.StdVectorFst.read(str(lang / name)) for name in ("lang/L_disambig.fst", "lm/G.fst")]
     scores = random.normal(0, 3, (7, model.num_pdfs)).astype(np.float32)
-    states = {(names[phone], state): pdf for phone, state, pdf in model.states}
-    return model, hclg(*fsts, disambig, tree, model), world, scores, {s: -scores[:, pdf] for s, pdf in states.items()}
+    return model, hclg(*fsts, disambig, tree, model), world, scores
+
+
+def phone_names(lang):
+    return {number: name for name, number in read_symbols(lang / "lang/phones.txt").items()}
+
+
+def triphone_paths(world, costs):
+    nothing = {(phone, state): np.zeros(7) for _, phone, _, state in costs}
+    return (brute_force.in_context(path, costs) for path in world.paths(nothing))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_best_of_all_sentences_and_paths(lang, seed):
     model, graph, world, scores, costs = system(lang, seed)
+    check_best(lang, model, graph, scores, world.paths(costs))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_best_of_all_sentences_contexts_and_paths(lang, seed):
+    model, graph, world, scores, costs = triphone_system(lang, seed)
+    check_best(lang, model, graph, scores, triphone_paths(world, costs))
+
+
+def check_best(lang, model, graph, scores, paths):
     best = {}
-    for path in world.paths(costs):
+    for path in paths:
         if path.words not in best or path.cost < best[path.words].cost:
             best[path.words] = path
     expected, second = sorted(best.values(), key=lambda path: path.cost)[:2]
@@ -86,7 +121,7 @@ def test_best_of_all_sentences_and_paths(lang, seed):
     assert second.cost - expected.cost > 0.04, "a tie: take another seed"
     symbols = {number: word for word, number in read_symbols(lang / "lang/words.txt").items()}
     assert tuple(symbols[word] for word in words) == expected.words
-    names = {number: name for name, number in read_symbols(lang / "lang/phones.txt").items()}
+    names = phone_names(lang)
     assert [(names[model.tid_to_phone[t]], model.tid_to_hmm_state[t]) for t in tids] == expected.states
     assert search_utterance(graph, scores, 1.0, model, SearchOptions(beam=100)) == (words, True)
 
@@ -94,8 +129,17 @@ def test_best_of_all_sentences_and_paths(lang, seed):
 def test_cost_of_every_sentence(lang):
     # not of the best one alone: each sentence's best path, by composition with the sentence
     model, graph, world, scores, costs = system(lang, 10)
+    check_every_sentence(lang, model, graph, scores, world.paths(costs))
+
+
+def test_cost_of_every_sentence_with_triphones(lang):
+    model, graph, world, scores, costs = triphone_system(lang, 10)
+    check_every_sentence(lang, model, graph, scores, triphone_paths(world, costs))
+
+
+def check_every_sentence(lang, model, graph, scores, paths):
     best = {}
-    for path in world.paths(costs):
+    for path in paths:
         best[path.words] = min(path.cost, best.get(path.words, np.inf))
     assert len(best) > 20
     symbols = read_symbols(lang / "lang/words.txt")

@@ -37,6 +37,7 @@ def test_ids_are_kaldis():
     assert [row[:5] for row in found] == [row[:5] for row in expected]
     np.testing.assert_allclose(np.exp(MODEL.log_prob[1:]), [row[5] for row in expected])
     assert MODEL.num_pdfs == 11
+    np.testing.assert_array_equal(MODEL.tid_to_pdf_class[1:], MODEL.tid_to_hmm_state[1:])
     assert [s for _, _, s in MODEL.states] == list(range(11))
 
 

@@ -14,7 +14,7 @@ from steps.hmm.viterbi import AlignOptions, align, best_path, equal_alignment, s
 from steps.lang.fst_arrays import FstArrays, to_fst
 from steps.lang.lexicon import Entry
 from steps.lang.lexicon_fst import lexicon_fst
-from tests.steps import brute_force
+from tests.steps import brute_force, triphones
 
 PHONES = {"<eps>": 0, "SIL": 1, "A": 2, "B": 3}
 WORDS = {"<eps>": 0, "x": 1, "y": 2}
@@ -28,12 +28,12 @@ def topology(tmp_path):
     return read_topo(tmp_path / "topo")
 
 
-def system(topology, seed):
+def system(topology, seed, tree=None):
     """A model with random probabilities, and what brute force needs to know of it."""
     random = np.random.default_rng(seed)
     arcs = {"SIL": brute_force.ergodic(random)}
     arcs |= {phone: brute_force.left_to_right(random.uniform(0.2, 0.9, 3)) for phone in "AB"}
-    tree = monophone_tree(topology)
+    tree = tree or monophone_tree(topology)
     model = transition_model(topology, tree)
     names = {number: name for name, number in PHONES.items()}
     ids = zip(model.tid_to_phone[1:], model.tid_to_hmm_state[1:], model.tid_to_next[1:], strict=True)
@@ -63,12 +63,31 @@ def test_best_of_all_paths(topology, text, frames, sil_prob, scales, seed):
         for name, phone in list(PHONES.items())[1:]
         for state, pdf in enumerate(tree.pdfs[phone])
     }
-    lexicon = [(word, prob, phones) for word, prob, phones in LEXICON]
-    world = brute_force.World(arcs, lexicon, sil_prob, brute_force.transcript_lm(text), scales)
+    world = brute_force.World(arcs, LEXICON, sil_prob, brute_force.transcript_lm(text), scales)
     paths = list(world.paths(costs))
     expected = min(paths, key=lambda path: path.cost)
     options = replace(WIDE, transition_scale=scales[0], self_loop_scale=scales[1])
     found = align(graph_of(text, sil_prob, tree, model), scores, model, options)
+    assert found.cost == pytest.approx(expected.cost, abs=1e-3)
+    assert states_of(model, found.tids) == expected.states
+    assert found.words == [WORDS[word] for word in text]
+
+
+@pytest.mark.parametrize("text", [["x", "y"], ["y", "x"], ["x"], []])
+def test_best_of_all_contexts_and_paths(topology, text):
+    table = triphones.random_table(topology, 40, np.random.default_rng(7))
+    tree, model, arcs, random = system(topology, 3, triphones.tree_of(table))
+    scores = random.normal(0, 3, (10, model.num_pdfs)).astype(np.float32)
+    names = {number: name for name, number in PHONES.items()} | {0: ""}
+    costs = {
+        (names[left], names[phone], names[right], state): -scores[:, pdf]
+        for (left, phone, right, state), pdf in table.items()
+    }
+    nothing = {(phone, state): np.zeros(len(scores)) for _, phone, _, state in costs}
+    world = brute_force.World(arcs, LEXICON, 0.5, brute_force.transcript_lm(text))
+    paths = (brute_force.in_context(path, costs) for path in world.paths(nothing))
+    expected = min(paths, key=lambda path: path.cost)
+    found = align(graph_of(text, 0.5, tree, model), scores, model, WIDE)
     assert found.cost == pytest.approx(expected.cost, abs=1e-3)
     assert states_of(model, found.tids) == expected.states
     assert found.words == [WORDS[word] for word in text]
