@@ -11,11 +11,11 @@ import numpy as np
 from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
-from steps.feats.reader import load_features, utterance_text
-from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model
-from steps.hmm.alignments import copy_model_files, write_alignments
-from steps.hmm.mono import check_failed, say_failed
+from steps.feats.reader import utterance_text
+from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features
+from steps.hmm.alignments import check_failed, copy_model_files, say_failed, write_alignments
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
+from steps.hmm.transforms import write_transform
 from steps.hmm.tree import Tree, read_tree
 from steps.hmm.viterbi import AlignOptions, align
 from steps.output import output_dir, writing
@@ -30,6 +30,7 @@ def align_data(
     align: AlignOptions = AlignOptions(),
     max_failed: float = 0.1,
     oov_to_unk: bool = False,
+    speakers: Path | None = None,
     allow_commands: bool = False,
     nj: int = 1,
 ) -> None:
@@ -54,19 +55,21 @@ def align_data(
         Stop when a larger share of the utterances cannot be aligned.
     oov_to_unk : bool
         Take words without a pronunciation as the unknown word instead of refusing them.
+    speakers : Path
+        Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
-    features = load_features(data, load_acoustic_model(model).features, allow_commands)
+    features = model_features(data, load_acoustic_model(model), allow_commands, speakers)
     texts = utterance_text(data)
     utterances = [utterance for utterance in features if utterance in texts]
     if not utterances:
         raise InputError(f"{data}: no utterance has both audio and text")
     _load.cache_clear()  # the files may have changed since an earlier call in this process
     with output_dir(ali) as folder, jobs(nj) as run:
-        step = partial(_align_block, (data, lang, model, oov_to_unk, allow_commands), align)
+        step = partial(_align_block, (data, lang, model, oov_to_unk, allow_commands, speakers), align)
         results: dict[str, np.ndarray | str] = {}
         for part in run(step, cut(utterances), f"aligning {data.name}"):
             results.update(part)
@@ -75,6 +78,7 @@ def align_data(
         check_failed(failed, len(utterances), max_failed)
         write_alignments(folder, ali, {u: found for u, found in results.items() if u not in failed})
         copy_model_files(model, folder)
+        write_transform(folder, features.transform)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
     print(f"{ali}: {len(utterances) - len(failed)} of {len(utterances)} utterances aligned")
@@ -82,10 +86,10 @@ def align_data(
 
 @lru_cache(maxsize=1)
 def _load(
-    data: Path, lang: Path, model: Path, oov_to_unk: bool, allow_commands: bool
+    data: Path, lang: Path, model: Path, oov_to_unk: bool, allow_commands: bool, speakers: Path | None
 ) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree]:
     acoustic = load_acoustic_model(model)
-    features = load_features(data, acoustic.features, allow_commands)
+    features = model_features(data, acoustic, allow_commands, speakers)
     return features, utterance_text(data), read_pronouncer(lang, oov_to_unk), acoustic, read_tree(model / "tree.json")
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from steps.cli import command
+from steps.hmm.alignments import copy_model_files, write_alignments
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
 from steps.search.beam import SearchOptions, Weights
@@ -18,12 +19,14 @@ def decode(
     weights: Weights = Weights(),
     tuned: Path | None = None,
     search: SearchOptions = SearchOptions(),
+    speakers: Path | None = None,
     allow_commands: bool = False,
     nj: int = 1,
 ) -> None:
     """Recognise the utterances of any data directory with a trained model and its graph.
 
-    Writes OUT/text (a line an utterance: its id and the words) and OUT/decode.json. A killed run goes on where it was.
+    Writes OUT/text (a line an utterance: its id and the words), OUT/decode.json, and OUT/ali.scp with the transition-id
+    of each frame, as in an alignment directory. A killed run goes on where it was.
 
     Parameters
     ----------
@@ -41,18 +44,23 @@ def decode(
         Take the weights that steps.tune chose in this directory instead.
     search : SearchOptions
         How wide to search.
+    speakers : Path
+        Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
-    source = Source(data, graph, model, allow_commands)
+    source = Source(data, graph, model, allow_commands, speakers)
     acoustic = check_source(source)
     if tuned is not None:
         weights = read_weights(tuned)
-    key = fingerprint(data, graph, model / "model.json", vars(weights), vars(search))
+    key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(weights), vars(search))
     with output_dir(out, key) as folder, jobs(nj) as run:
-        [decoded] = decode_all(source, [weights], search, folder, run, f"decoding {data.name} with {model.name}")
+        desc = f"decoding {data.name} with {model.name}"
+        [decoded] = decode_all(source, [weights], search, folder, run, desc, alignments=True)
+        write_alignments(folder, out, decoded.alignments)
+        copy_model_files(model, folder)
         write_decode_dir(folder, decoded, weights, acoustic, data.name, read_graph_json(graph)["lm"])
     speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")

@@ -42,6 +42,7 @@ def tune(
     out: Path,
     grid: Grid = Grid(),
     search: SearchOptions = SearchOptions(),
+    speakers: Path | None = None,
     allow_commands: bool = False,
     nj: int = 1,
 ) -> None:
@@ -64,16 +65,18 @@ def tune(
         What is tried.
     search : SearchOptions
         How wide to search.
+    speakers : Path
+        Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
-    source = Source(data, graph, model, allow_commands)
+    source = Source(data, graph, model, allow_commands, speakers)
     acoustic = check_source(source)
     reference = utterance_text(data)
     deweights = grid.silence_deweights if acoustic.is_network else [1.0]
-    key = fingerprint(data, graph, model / "model.json", vars(grid), vars(search))
+    key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
     found: dict[Weights, Decoded] = {}
     points: dict[Weights, dict[str, float]] = {}
     with output_dir(out, key) as folder, jobs(nj) as run:

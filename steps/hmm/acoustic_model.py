@@ -1,6 +1,7 @@
 """One way to load and to ask any acoustic model: a GMM system or a network."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,13 @@ import torch
 
 from nnet.model import load_model, log_posteriors
 from steps.errors import InputError
+from steps.feats.reader import load_features
 from steps.files import read_json
-from steps.hmm.gmm import DiagGmms, log_likelihoods, read_gmms
-from steps.hmm.transitions import TransitionModel, read_transition_model
+from steps.hmm.gmm import DiagGmms, log_likelihoods, read_gmms, write_gmms
+from steps.hmm.system import System
+from steps.hmm.transforms import FILE, Transform, TransformedFeatures, read_transform, write_transform
+from steps.hmm.transitions import TransitionModel, read_transition_model, write_transition_model
+from steps.output import writing
 
 PRIOR_FLOOR = 1e-5
 
@@ -31,6 +36,8 @@ class AcousticModel:
         A network gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
     features : dict
         The feature options, for `steps.feats.reader.load_features`.
+    transform : Transform
+        Of those features; each speaker's own map, if any, is not the model's, see `model_features`.
     transitions : TransitionModel
     seed : int
         Of its training.
@@ -42,6 +49,7 @@ class AcousticModel:
     name: str
     is_network: bool
     features: dict[str, Any]
+    transform: Transform
     transitions: TransitionModel
     seed: int
     log_likelihoods: Callable[..., list[np.ndarray]]
@@ -65,7 +73,66 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     is_network = about.get("kind") != "gmm"
     score = _network_scorer(folder) if is_network else partial(_gmm_scores, read_gmms(folder / "gmm.npz"))
-    return AcousticModel(folder.name, is_network, about["features"], transitions, about["seed"], score)
+    transform = read_transform(folder).without_speakers()
+    return AcousticModel(folder.name, is_network, about["features"], transform, transitions, about["seed"], score)
+
+
+def model_features(
+    data: Path, model: AcousticModel, allow_commands: bool = False, speakers: Path | None = None
+) -> TransformedFeatures:
+    """Open the features of a data directory as a model wants them.
+
+    Parameters
+    ----------
+    data : Path
+        See `steps.feats.reader.load_features`.
+    model : AcousticModel
+    allow_commands : bool
+        Run commands in wav.scp.
+    speakers : Path, optional
+        A directory of `steps.adapt` with the speakers' transforms; a speaker without keeps the features as they are.
+
+    Raises
+    ------
+    InputError
+        Also when those transforms are none, or of another size than the model's features.
+    """
+    features = load_features(data, model.features, allow_commands)
+    if speakers is None:
+        return TransformedFeatures(features, model.transform)
+    if not (speakers / FILE).is_file():
+        raise InputError(f"{speakers}: it has no {FILE}; estimate the speakers' transforms with steps.adapt first")
+    transform = read_transform(speakers)
+    common, wanted = transform.without_speakers(), model.transform
+    if common.context != wanted.context or not np.array_equal(_matrix(common), _matrix(wanted)):
+        raise InputError(f"{speakers}: its transforms are for another model than {model.name}; estimate them with it")
+    return TransformedFeatures(features, transform)
+
+
+def _matrix(transform: Transform) -> np.ndarray:
+    return np.zeros(0) if transform.matrix is None else transform.matrix
+
+
+def write_gmm_model(folder: Path, system: System, features: dict[str, Any], seed: int) -> None:
+    """Write a GMM system beside its ``topo`` and ``tree.json``; ``model.json`` is the last of its files.
+
+    Parameters
+    ----------
+    folder : Path
+        The model directory.
+    system : System
+    features : dict
+        From `steps.feats.reader.training_options`.
+    seed : int
+        Of its training.
+    """
+    write_gmms(folder / "gmm.npz", system.gmms)
+    write_transition_model(folder / "transitions.npz", system.transitions)
+    write_transform(folder, system.transform)
+    num_pdfs = system.transitions.num_pdfs
+    about = {"kind": "gmm", "features": features, "num_pdfs": num_pdfs, "tree": tree_hash(folder), "seed": seed}
+    with writing(folder / "model.json") as part:
+        part.write_text(json.dumps(about, indent=1))
 
 
 def tree_hash(folder: str | Path) -> str:

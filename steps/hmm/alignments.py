@@ -62,3 +62,25 @@ def copy_model_files(source: str | Path, folder: Path) -> None:
     """Copy the files that say what transition-ids mean."""
     for name in MODEL_FILES:
         shutil.copy(Path(source, name), folder / name)
+
+
+def say_failed(failed: Mapping[str, str]) -> None:
+    """Name the utterances that are left out, with the reasons."""
+    for utterance, reason in failed.items():
+        print(f"{utterance} not aligned: {reason}")
+
+
+def check_failed(failed: Mapping[str, str], total: int, max_failed: float) -> None:
+    """Stop when too many utterances could not be aligned.
+
+    Raises
+    ------
+    InputError
+        Names the first of them with the reason.
+    """
+    if len(failed) > max_failed * total or len(failed) == total:
+        utterance, reason = next(iter(failed.items()))
+        raise InputError(
+            f"{len(failed)} of {total} utterances cannot be aligned, more than the share of {max_failed:g} allowed; "
+            f"the first is {utterance}: {reason}"
+        )

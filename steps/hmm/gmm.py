@@ -1,6 +1,6 @@
 """Gaussian mixtures with diagonal covariances, all pdfs at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from steps.files import read_arrays
+from steps.hmm.gmm_compiled import add_frames, sum_mixtures
 from steps.output import writing
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -79,42 +80,54 @@ def single_gaussians(mean: np.ndarray, variance: np.ndarray, num_pdfs: int) -> D
     )
 
 
-def component_log_likelihoods(gmms: DiagGmms, features: np.ndarray) -> torch.Tensor:
-    """Joint log likelihood of each frame and Gaussian, log w + log N(x; μ, σ²).
+@dataclass(frozen=True)
+class InUse:
+    """The G Gaussians in use of some mixtures, one mixture after another, and what their likelihoods are made of.
 
-    With log N = -½ [ D log 2π + Σ log σ² + Σ (x-μ)²/σ² ], the square expands to two matrix products, of x with μ/σ²
-    and of x² with -1/(2σ²).
+    With log N = -½ [ D log 2π + Σ log σ² + Σ (x-μ)²/σ² ], the square expands to products with x and with x².
 
-    Parameters
+    Attributes
     ----------
-    gmms : DiagGmms
-    features : (T, D) float32
-
-    Returns
-    -------
-    (T, P, M) float32 tensor
-        -inf for the Gaussians that are not in use.
+    first : (P + 1,) int64
+        Where each mixture begins, and where the last one ends.
+    constants : (G,) float32
+        log w - ½ [ D log 2π + Σ log σ² + Σ μ²/σ² ].
+    linear, quadratic : (G, D) float32
+        μ/σ² and -1/(2σ²).
     """
-    pdfs, components, dim = gmms.means.shape
-    inverse = 1 / gmms.variances
-    with np.errstate(divide="ignore"):
-        constants = np.log(gmms.weights) - 0.5 * (
-            dim * LOG_2PI + np.log(gmms.variances).sum(-1) + (gmms.means**2 * inverse).sum(-1)
-        )
-    linear = torch.from_numpy((gmms.means * inverse).reshape(-1, dim).astype(np.float32))
-    quadratic = torch.from_numpy((-0.5 * inverse).reshape(-1, dim).astype(np.float32))
+
+    first: np.ndarray
+    constants: np.ndarray
+    linear: np.ndarray
+    quadratic: np.ndarray
+
+
+def in_use(gmms: DiagGmms, pdfs: np.ndarray | None = None) -> InUse:
+    """Give the Gaussians in use, of all mixtures or of some."""
+    weights, means, variances = vars(gmms).values() if pdfs is None else (a[pdfs] for a in vars(gmms).values())
+    used = weights > 0
+    first = np.concatenate([[0], np.cumsum(used.sum(1))])
+    w, mean, variance = weights[used], means[used], variances[used]
+    constants = np.log(w) - 0.5 * (np.log(2 * np.pi * variance) + mean**2 / variance).sum(1)
+    return InUse(first, *(a.astype(np.float32) for a in (constants, mean / variance, -0.5 / variance)))
+
+
+def joint_log_likelihoods(gaussians: InUse, features: np.ndarray) -> torch.Tensor:
+    """Joint log likelihood (T, G) of each frame of (T, D) and Gaussian, float32."""
     x = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
-    result = torch.addmm(torch.from_numpy(constants.reshape(-1).astype(np.float32)), x, linear.T)
-    return result.addmm_(x * x, quadratic.T).view(len(x), pdfs, components)
+    constants, linear, quadratic = map(torch.from_numpy, (gaussians.constants, gaussians.linear, gaussians.quadratic))
+    return torch.addmm(constants, x, linear.T).addmm_(x * x, quadratic.T)
 
 
-def log_likelihoods(gmms: DiagGmms, features: np.ndarray) -> np.ndarray:
+def log_likelihoods(gmms: DiagGmms, features: np.ndarray, pdfs: np.ndarray | None = None) -> np.ndarray:
     """Log likelihood of each frame under each pdf.
 
     Parameters
     ----------
     gmms : DiagGmms
     features : (T, D) float32
+    pdfs : int array, optional
+        The pdfs that are needed; the others are left at -inf.
 
     Returns
     -------
@@ -126,40 +139,20 @@ def log_likelihoods(gmms: DiagGmms, features: np.ndarray) -> np.ndarray:
     >>> log_likelihoods(gmms, np.zeros((1, 2), np.float32)).round(4)
     array([[-1.8379]], dtype=float32)
     """
-    return torch.logsumexp(component_log_likelihoods(gmms, features), dim=2).numpy()
+    gaussians, columns = in_use(gmms, pdfs), np.arange(gmms.num_pdfs) if pdfs is None else pdfs
+    result = np.full((len(features), gmms.num_pdfs), -np.inf, np.float32)
+    if len(features):
+        sum_mixtures(joint_log_likelihoods(gaussians, features).numpy(), gaussians.first, columns, result)
+    return result
 
 
-def posteriors(
-    gmms: DiagGmms, features: np.ndarray, pdfs: np.ndarray
-) -> Iterator[tuple[int, np.ndarray, torch.Tensor, torch.Tensor]]:
-    """Posteriors of the Gaussians of each frame's own pdf, one pdf after another.
-
-    Parameters
-    ----------
-    gmms : DiagGmms
-    features : (T, D) float32
-    pdfs : (T,) int
-        The pdf-id of each frame.
-
-    Yields
-    ------
-    pdf : int
-    frames : (n,) int
-        Indices of its frames, in their order.
-    gamma : (n, M) float64 tensor
-        0 for the Gaussians that are not in use.
-    total : (n, 1) float32 tensor
-        Log likelihood of each frame.
-    """
-    for pdf in np.unique(pdfs):
-        frames = np.flatnonzero(pdfs == pdf)
-        own = DiagGmms(*(array[pdf : pdf + 1] for array in (gmms.weights, gmms.means, gmms.variances)))
-        joint = component_log_likelihoods(own, features[frames])[:, 0]
-        total = torch.logsumexp(joint, dim=1, keepdim=True)
-        yield pdf, frames, (joint - total).exp().double(), total  # γ_m(t) = w_m N_m(x_t) / Σ_k w_k N_k(x_t)
-
-
-def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pdf: np.ndarray) -> Stats:
+def accumulate(
+    gmms: DiagGmms,
+    features: np.ndarray,
+    tids: np.ndarray,
+    tid_to_pdf: np.ndarray,
+    moments_of: np.ndarray | None = None,
+) -> Stats:
     """Collect the statistics of aligned frames (Kaldi's ``gmm-acc-stats-ali``).
 
     Parameters
@@ -169,20 +162,19 @@ def accumulate(gmms: DiagGmms, features: np.ndarray, tids: np.ndarray, tid_to_pd
     tids : (T,) int
         The transition-id of each frame.
     tid_to_pdf : (num_tids + 1,) int
+    moments_of : (T, D) float32, optional
+        Other features of the same frames, whose moments are collected (Kaldi's ``gmm-acc-stats-twofeats``).
     """
-    stats = Stats(
-        np.zeros(gmms.weights.shape),
-        np.zeros(gmms.means.shape),
-        np.zeros(gmms.means.shape),
-        np.bincount(tids, minlength=len(tid_to_pdf)).astype(np.float64),
-        frames=len(tids),
-    )
-    for pdf, frames, gamma, total in posteriors(gmms, features, tid_to_pdf[tids]):
-        x = torch.from_numpy(features[frames]).double()
-        stats.occupancy[pdf] = gamma.sum(0).numpy()
-        stats.first[pdf] = (gamma.T @ x).numpy()
-        stats.second[pdf] = (gamma.T @ (x * x)).numpy()
-        stats.log_likelihood += float(total.double().sum())
+    gaussians, pdfs = in_use(gmms), tid_to_pdf[tids].astype(np.int64)
+    occupancy = np.zeros(gaussians.first[-1])
+    first, second = np.zeros((2, *gaussians.linear.shape))
+    x = np.ascontiguousarray(features, dtype=np.float32)
+    moments = x if moments_of is None else np.ascontiguousarray(moments_of, dtype=np.float32)
+    total = add_frames(x, moments, pdfs, *vars(gaussians).values(), occupancy, first, second)
+    used = gmms.weights > 0
+    stats = Stats(np.zeros(used.shape), *np.zeros((2, *gmms.means.shape)), np.zeros(len(tid_to_pdf)), total, len(tids))
+    stats.occupancy[used], stats.first[used], stats.second[used] = occupancy, first, second
+    stats.transitions += np.bincount(tids, minlength=len(tid_to_pdf))
     return stats
 
 

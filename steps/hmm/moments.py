@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from steps.hmm.gmm import DiagGmms, posteriors
+from steps.hmm.gmm import DiagGmms, in_use
+from steps.hmm.gmm_compiled import posteriors
 
 
 def full_moments(
@@ -31,13 +32,14 @@ def full_moments(
     moments : (m, D + 1, D + 1)
         float64; the last row is [Σ γ x, Σ γ].
     """
-    for pdf, frames, gamma, _ in posteriors(gmms, features, pdfs):
-        used = np.flatnonzero(gmms.weights[pdf])
+    gamma = posteriors(np.ascontiguousarray(features, np.float32), pdfs.astype(np.int64), *vars(in_use(gmms)).values())
+    if weights is not None:
+        gamma *= weights[:, None]
+    for pdf in np.unique(pdfs):
+        frames, used = np.flatnonzero(pdfs == pdf), np.flatnonzero(gmms.weights[pdf])
         x = np.ones((len(frames), features.shape[1] + 1))
         x[:, :-1] = features[frames]
-        factors = gamma.numpy()[:, used]
-        if weights is not None:
-            factors = factors * weights[frames, None]
+        factors = gamma[frames, : len(used)]
         halves = (root[:, None] * x for root in np.sqrt(factors.T))
         moments = np.stack([half.T @ half for half in halves])  # a matrix with itself: half the work, and symmetric
         yield gmms.means[pdf, used], 1 / gmms.variances[pdf, used], moments

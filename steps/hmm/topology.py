@@ -120,3 +120,8 @@ def _transitions(state: str, last: int, path: str | Path) -> tuple[tuple[int, fl
     if abs(total - 1) > 0.01:
         raise InputError(f"{path}: the transitions of a state sum to {total:g} and not to 1")
     return tuple(transitions)
+
+
+def silence_phones(lang: Path) -> list[int]:
+    """The silence phones of a lang directory."""
+    return [int(line) for line in (lang / "phones" / "silence.int").read_text().split()]

@@ -4,7 +4,7 @@ As in Kaldi, a *transition-state* is a (phone, HMM state, pdf) and a *transition
 from 1, so that 0 stays free for epsilon in graphs; index 0 of every array below is unused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +87,10 @@ class TransitionModel:
         """True where a transition-id leads out of its phone."""
         lengths = [len(self.topology[phone]) for phone in self.tid_to_phone[1:].tolist()]
         return self.tid_to_next == np.array([-1, *lengths])
+
+    def pdfs_of(self, phones: Collection[int]) -> np.ndarray:
+        """The pdf-ids of some phones' states, sorted."""
+        return np.array(sorted({pdf for phone, _, pdf in self.states if phone in phones}), dtype=int)
 
     def costs(self, transition_scale: float = 1.0, self_loop_scale: float = 0.1) -> np.ndarray:
         """Cost of each transition-id in a graph, with Kaldi's two scales (``add-self-loops``, ``make-h-transducer``).

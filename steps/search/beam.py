@@ -53,6 +53,25 @@ class Weights:
     silence_deweight: float = 1.0
 
 
+@dataclass(frozen=True)
+class Hypothesis:
+    """The best path of an utterance.
+
+    Attributes
+    ----------
+    words : list of int
+        Word-ids.
+    tids : list of int
+        The transition-id of each frame.
+    finished : bool
+        False when it does not reach a final state.
+    """
+
+    words: list[int]
+    tids: list[int]
+    finished: bool
+
+
 def penalised(graph: FstArrays, insertion_penalty: float) -> FstArrays:
     """Add the insertion penalty to each arc that begins a word."""
     penalty = np.where(graph.olabel > 0, np.float32(insertion_penalty), np.float32(0))
@@ -65,7 +84,7 @@ def search_utterance(
     acoustic_scale: float,
     model: TransitionModel,
     options: SearchOptions,
-) -> tuple[list[int], bool]:
+) -> Hypothesis:
     """Find the words of an utterance.
 
     Parameters
@@ -77,17 +96,11 @@ def search_utterance(
     model : TransitionModel
         Of the graph.
     options : SearchOptions
-
-    Returns
-    -------
-    words : list of int
-    finished : bool
-        False when the words are those of a path that did not reach a final state.
     """
     scores = np.ascontiguousarray(acoustic_scale * log_likelihoods[:, model.tid_to_pdf[1:]], dtype=np.float32)
     for beam in (options.beam, options.retry_beam):
         path = best_path(graph, scores, beam, options.max_active)
         if path is not None:
-            return path[1], True
+            return Hypothesis(path[1], path[0], True)
     path = best_path(graph, scores, options.retry_beam, options.max_active, complete=False)
-    return (path[1] if path else []), False
+    return Hypothesis(path[1], path[0], False) if path else Hypothesis([], [], False)

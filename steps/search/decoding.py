@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ import numpy as np
 
 from steps.corpus.split import cut
 from steps.errors import InputError
-from steps.feats.reader import load_features
 from steps.files import read_json
-from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, tree_hash
+from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features, tree_hash
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
 from steps.output import writing
@@ -25,12 +24,13 @@ from steps.search.beam import SearchOptions, Weights, penalised, search_utteranc
 
 @dataclass(frozen=True)
 class Source:
-    """What is decoded with what: a data directory, a graph directory and a model directory."""
+    """What is decoded with what: a data directory, a graph directory, a model directory, the speakers' transforms."""
 
     data: Path
     graph: Path
     model: Path
     allow_commands: bool = False
+    speakers: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,15 @@ class Decoded:
         Time taken, summed over processes.
     audio_seconds : float
         Length of what was decoded.
+    alignments : dict
+        Utterance -> the transition-id of each frame, where they were asked for.
     """
 
     text: dict[str, str]
     unfinished: list[str]
     seconds: float
     audio_seconds: float
+    alignments: dict[str, list[int]] = field(default_factory=dict)
 
 
 def check_source(source: Source) -> AcousticModel:
@@ -82,7 +85,13 @@ def read_graph_json(graph: Path) -> dict[str, Any]:
 
 
 def decode_all(
-    source: Source, weights: Sequence[Weights], options: SearchOptions, folder: Path, run: Run, desc: str
+    source: Source,
+    weights: Sequence[Weights],
+    options: SearchOptions,
+    folder: Path,
+    run: Run,
+    desc: str,
+    alignments: bool = False,
 ) -> list[Decoded]:
     """Decode all utterances with each of several weightings.
 
@@ -95,9 +104,10 @@ def decode_all(
     """
     for cached in (_load, _graph):
         cached.cache_clear()  # the files may have changed since an earlier call in this process
-    features = load_features(source.data, load_acoustic_model(source.model).features, source.allow_commands)
+    model = load_acoustic_model(source.model)
+    features = model_features(source.data, model, source.allow_commands, source.speakers)
     utterances = list(features)
-    step = partial(_decode_block, source, features, list(weights), options, folder)
+    step = partial(_decode_block, source, features, list(weights), options, folder, alignments)
     blocks = run(step, list(enumerate(cut(utterances))), desc)
     results = []
     for i in range(len(weights)):
@@ -105,7 +115,8 @@ def decode_all(
         text = {utterance: words for part in parts for utterance, words in part.text.items()}
         unfinished = [utterance for part in parts for utterance in part.unfinished]
         seconds, audio_seconds = (sum(getattr(part, name) for part in parts) for name in ("seconds", "audio_seconds"))
-        results.append(Decoded(text, unfinished, seconds, audio_seconds))
+        tids = {utterance: path for part in parts for utterance, path in part.alignments.items()}
+        results.append(Decoded(text, unfinished, seconds, audio_seconds, tids))
     if not any(words for result in results for words in result.text.values()):
         raise InputError(
             f"{source.data}: not a word was recognised in {len(utterances)} utterances with {source.model}; "
@@ -133,6 +144,7 @@ def _decode_block(
     weights: list[Weights],
     options: SearchOptions,
     folder: Path,
+    alignments: bool,
     item: tuple[int, list[str]],
 ) -> list[dict[str, Any]]:
     """Decode a block with all weightings; the order spares scoring frames and changing graphs over and over."""
@@ -154,14 +166,16 @@ def _decode_block(
         group = [w for w in weights if w.silence_deweight == deweight]
         for w in sorted(group, key=lambda w: w.insertion_penalty):
             start = time.perf_counter()
-            text, unfinished = {}, []
+            text, unfinished, paths = {}, [], {}
             for utterance in utterances:
                 graph = _graph(source, w.insertion_penalty)
-                found, ok = search_utterance(graph, scores[utterance], w.acoustic_scale, model.transitions, options)
-                text[utterance] = " ".join(words[word] for word in found)
-                if not ok:
+                found = search_utterance(graph, scores[utterance], w.acoustic_scale, model.transitions, options)
+                text[utterance] = " ".join(words[word] for word in found.words)
+                if alignments and found.tids:
+                    paths[utterance] = found.tids
+                if not found.finished:
                     unfinished.append(utterance)
-            results[w] = Decoded(text, unfinished, scoring + time.perf_counter() - start, audio_seconds)
+            results[w] = Decoded(text, unfinished, scoring + time.perf_counter() - start, audio_seconds, paths)
     listed = [vars(results[w]) for w in weights]
     with writing(done) as part:
         part.write_text(json.dumps({"utterances": utterances, "weights": wanted, "results": listed}), encoding="utf-8")

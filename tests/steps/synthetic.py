@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from steps.feats.options import FbankOptions, MfccOptions
-from steps.hmm import mono
+from steps.hmm import system
 from steps.hmm.mono import MonoOptions
 from steps.make_feats import make_feats
 from steps.make_graph import make_graph
@@ -117,7 +117,7 @@ def slowed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     step, work, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    mono.align, decoding.search_utterance = slowed(mono.align), slowed(decoding.search_utterance)
+    system.align, decoding.search_utterance = slowed(system.align), slowed(decoding.search_utterance)
     if step == "train_mono":
         train_mono(work / "feats/train", work / "lang", out, MONO)
     else:

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,12 @@ import soundfile
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.errors import InputError
+from steps.hmm.alignments import read_alignments
+from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phones
+from steps.lang.symbols import read_symbols
 from steps.scoring.wer import score
 from steps.search import decoding
-from steps.search.beam import SearchOptions, Weights
+from steps.search.beam import Hypothesis, SearchOptions, Weights
 from tests.steps import synthetic
 
 WEIGHTS = Weights(0.1, 1.0)
@@ -47,7 +51,21 @@ def test_description(work, decoded):
     frames = sum(map(int, read_table(work / "feats/dev/mfcc/utt2num_frames").values()))
     assert facts["audio_seconds"] == pytest.approx(frames / 100)
     assert facts["seconds"] > 0
-    assert {path.name for path in decoded.iterdir()} == {"text", "decode.json"}
+    names = {"text", "decode.json", "ali.scp", "ali.ark", *MODEL_FILES}
+    assert {path.name for path in decoded.iterdir()} == names
+
+
+def test_alignments_of_what_was_heard(work, decoded):
+    model, alignments = read_transition_model(work / "mono"), read_alignments(decoded)
+    frames = read_table(work / "feats/dev/mfcc/utt2num_frames")
+    assert {utterance: len(tids) for utterance, tids in alignments.items()} == {u: int(n) for u, n in frames.items()}
+    symbols = {number: phone for phone, number in read_symbols(work / "lang/phones.txt").items()}
+    pronunciations = {line.split()[0]: line.split()[1:] for line in synthetic.LEXICON.splitlines()[1:]} | {"cab": None}
+    for utterance, text in read_table(decoded / "text").items():
+        phones = [symbols[phone] for phone, _, _ in split_phones(model, alignments[utterance])]
+        spoken = "".join(phone for phone in phones if phone != "SIL")
+        expected = "".join("C[AE]B" if w == "cab" else "".join(pronunciations[w]) for w in text.split())
+        assert re.fullmatch(expected, spoken)
 
 
 def test_result_does_not_depend_on_the_number_of_processes(work, tmp_path, decoded):
@@ -103,7 +121,7 @@ def test_goes_on_after_a_kill(work, tmp_path, monkeypatch, decoded):
 
 
 def test_unfinished_paths_are_listed(work, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(decoding, "search_utterance", lambda *_: ([3], False))
+    monkeypatch.setattr(decoding, "search_utterance", lambda *_: Hypothesis([3], [1], False))
     decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", WEIGHTS)
     assert "no complete path, the best unfinished one taken: dev-00 dev-01" in capsys.readouterr().out
     assert len(about(tmp_path / "out")["unfinished"]) == 35

@@ -7,6 +7,7 @@ import pytest
 
 from steps.corpus.tables import read_table
 from steps.errors import InputError
+from steps.hmm.em import clean_up
 from steps.hmm.mono import MonoOptions
 from steps.train_mono import train_mono
 from tests.steps import synthetic
@@ -83,11 +84,12 @@ def test_training_killed_at_its_very_end(work, tmp_path, monkeypatch):
     # after all is written and the state is gone, the flat start must not begin with trained transitions
     from steps import train_mono as module
 
-    def killed(folder):
+    def killed(training):
+        clean_up(training)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "tree_hash", killed)
+        patch.setattr(module, "clean_up", killed)
         with pytest.raises(KeyboardInterrupt):
             train_mono(work / "feats/train", work / "lang", tmp_path / "mono", synthetic.MONO)
     assert (tmp_path / "mono.partial/transitions.npz").exists()

@@ -15,6 +15,7 @@ def test_file_holds_all_of_a_block(work, tmp_path):
     write_block(tmp_path / "block.npz", block)
     again = read_block(tmp_path / "block.npz")
     assert again.utterances == block.utterances == list(features)[3:7]
+    assert again.speakers == block.speakers == ["synth"] * 4
     for here, there, utterance in zip(again.features, block.features, block.utterances, strict=True):
         np.testing.assert_array_equal(here, there)
         np.testing.assert_array_equal(here, features[utterance])

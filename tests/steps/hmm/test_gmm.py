@@ -13,8 +13,9 @@ from steps.hmm.gmm import (
     DiagGmms,
     Stats,
     accumulate,
-    component_log_likelihoods,
     estimate,
+    in_use,
+    joint_log_likelihoods,
     log_likelihoods,
     read_gmms,
     single_gaussians,
@@ -29,10 +30,31 @@ from tests.steps.gaussians import data, mixtures, padded, scipy_joint
 def test_likelihoods():
     gmms, x = mixtures(1), data(1)
     expected = scipy_joint(gmms, x).transpose(2, 0, 1)
-    np.testing.assert_allclose(component_log_likelihoods(gmms, x), expected, rtol=1e-4, atol=1e-3)
+    joint = joint_log_likelihoods(in_use(gmms), x).view(len(x), *gmms.weights.shape)
+    np.testing.assert_allclose(joint, expected, rtol=1e-4, atol=1e-3)
     found = log_likelihoods(gmms, x)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, logsumexp(expected, axis=2), rtol=1e-4, atol=1e-3)
+
+
+def test_likelihoods_of_the_pdfs_that_are_needed():
+    gmms, x = mixtures(5, pdfs=6), data(5)
+    found, needed = log_likelihoods(gmms, x, np.array([1, 4])), log_likelihoods(gmms, x)[:, [1, 4]]
+    np.testing.assert_allclose(found[:, [1, 4]], needed, rtol=1e-5)
+    assert (found[:, [0, 2, 3, 5]] == -np.inf).all()
+    assert log_likelihoods(gmms, x[:0]).shape == (0, 6)
+
+
+def test_moments_of_other_features():
+    # with y = 2 x + 1, a Gaussian's moments of y follow from those of x
+    gmms, x = mixtures(6), data(6)
+    tids, tid_to_pdf = np.random.default_rng(0).integers(1, 4, len(x)), np.array([-1, 0, 1, 2])
+    of_x, of_y = accumulate(gmms, x, tids, tid_to_pdf), accumulate(gmms, x, tids, tid_to_pdf, moments_of=2 * x + 1)
+    n = of_x.occupancy[..., None]
+    np.testing.assert_array_equal(of_y.occupancy, of_x.occupancy)
+    np.testing.assert_allclose(of_y.first, 2 * of_x.first + n, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(of_y.second, 4 * of_x.second + 4 * of_x.first + n, rtol=1e-5, atol=1e-3)
+    assert of_y.log_likelihood == of_x.log_likelihood
 
 
 def test_gaussians_out_of_use_count_nothing():

@@ -123,7 +123,8 @@ def check_best(lang, model, graph, scores, paths):
     assert tuple(symbols[word] for word in words) == expected.words
     names = phone_names(lang)
     assert [(names[model.tid_to_phone[t]], model.tid_to_hmm_state[t]) for t in tids] == expected.states
-    assert search_utterance(graph, scores, 1.0, model, SearchOptions(beam=100)) == (words, True)
+    found = search_utterance(graph, scores, 1.0, model, SearchOptions(beam=100))
+    assert (found.words, found.finished) == (words, True)
 
 
 def test_cost_of_every_sentence(lang):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from steps.errors import InputError
 from steps.hmm.transitions import read_transition_model
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
-from steps.search.beam import SearchOptions, Weights, penalised, search_utterance
+from steps.search.beam import Hypothesis, SearchOptions, Weights, penalised, search_utterance
 
 WIDE = SearchOptions(beam=1e4, retry_beam=1e5)
 
@@ -43,7 +43,7 @@ def test_penalty_counts_words(graph):
 
 def test_penalty_makes_fewer_words(graph, model):
     found = [
-        len(search_utterance(to_fst(penalised(to_arrays(graph), penalty)), scores(model, 90), 0.5, model, WIDE)[0])
+        len(search_utterance(to_fst(penalised(to_arrays(graph), penalty)), scores(model, 90), 0.5, model, WIDE).words)
         for penalty in (-20, 0, 20)
     ]
     assert found[0] > found[1] > found[2]
@@ -60,14 +60,14 @@ def test_scale_of_the_likelihoods(graph, model):
 def test_unfinished_path_is_told(graph, model):
     arrays = to_arrays(graph)
     endless = to_fst(replace(arrays, final=np.where(np.arange(len(arrays.final)) == 0, 0, np.inf).astype(np.float32)))
-    words, finished = search_utterance(endless, scores(model), 1.0, model, SearchOptions())
-    assert not finished
-    assert words
-    assert search_utterance(graph, scores(model), 1.0, model, SearchOptions())[1]
+    found = search_utterance(endless, scores(model), 1.0, model, SearchOptions())
+    assert not found.finished
+    assert found.words
+    assert search_utterance(graph, scores(model), 1.0, model, SearchOptions()).finished
 
 
 def test_too_few_frames(graph, model):
-    assert search_utterance(graph, scores(model, frames=1), 1.0, model, WIDE)[1] is False
+    assert search_utterance(graph, scores(model, frames=1), 1.0, model, WIDE).finished is False
 
 
 @settings(deadline=None)
@@ -75,7 +75,7 @@ def test_too_few_frames(graph, model):
 def test_scores_that_are_not_numbers(graph, model, seed):
     x = scores(model, seed=seed)
     x[seed % 30] = np.nan
-    assert search_utterance(graph, x, 1.0, model, WIDE) == ([], False)
+    assert search_utterance(graph, x, 1.0, model, WIDE) == Hypothesis([], [], False)
 
 
 def test_too_few_tokens():
