@@ -22,6 +22,8 @@ def score(data: Path, exp: Path) -> None:
     hyp.trn (for sclite) and score.json; joins the rows of all sets into EXP/results.json, where rows of other models,
     sets and language models stay; and prints these as a table. The model with the lowest error rate on dev is chosen.
 
+    CER is the error rate of characters: letters, all else that stands in a word, and the single space between words.
+
     Parameters
     ----------
     data
@@ -133,8 +135,8 @@ def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, floa
         raise InputError(f"{directory / 'text'} against {text}: {error}") from error
     if result.missing:
         print(f"{directory}: {_missing(result)}")
-    row, interval = make_row(result, read_decode(directory)), confidence_interval(result)
-    extra = {"wer_95": interval, "cer": characters.wer, "sentence_errors": result.sentence_errors}
+    row, interval = make_row(result, characters, read_decode(directory)), confidence_interval(result)
+    extra = {"wer_95": interval, "sentence_errors": result.sentence_errors}
     write_json(directory / "score.json", {**row, **extra, "missing": result.missing})
     for name, content in [
         ("wer.txt", alignment_text(result, characters)),

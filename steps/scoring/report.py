@@ -10,7 +10,7 @@ from tabulate import tabulate
 from steps.errors import InputError
 from steps.files import read_json
 from steps.output import writing
-from steps.scoring.wer import Score
+from steps.scoring.wer import Counts, Score
 
 Row = dict[str, Any]
 
@@ -30,21 +30,24 @@ def key(row: Mapping[str, Any]) -> Key:
     return Key(row["lm"], row["set"], row["model"])
 
 
-def make_row(result: Score, decode: Mapping[str, Any]) -> Row:
+def make_row(result: Score, characters: Counts, decode: Mapping[str, Any]) -> Row:
     """Join a set's errors with how it was decoded.
 
     Parameters
     ----------
     result : Score
         Of words.
+    characters : Counts
+        The total of `score_characters` of the same set.
     decode : mapping
         What decode.json says; all names of `DECODED`.
 
     Returns
     -------
     Row
-        ``model, set, lm, wer, errors, words, sub, ins, del, utts, seconds, acoustic_scale, insertion_penalty, seed``:
-        ``wer`` in percent, ``errors`` = ``sub + ins + del``, ``seconds`` of decoding. `merge` adds ``chosen``.
+        ``model, set, lm, wer, errors, words, sub, ins, del, cer, utts, seconds, acoustic_scale, insertion_penalty,
+        seed``: ``wer`` and ``cer`` in percent, ``errors`` = ``sub + ins + del``, ``seconds`` of decoding. `merge` adds
+        ``chosen``.
     """
     total = result.total
     return {
@@ -55,6 +58,7 @@ def make_row(result: Score, decode: Mapping[str, Any]) -> Row:
         "sub": total.substitutions,
         "ins": total.insertions,
         "del": total.deletions,
+        "cer": characters.wer,
         "utts": len(result.alignments),
         **{name: decode[name] for name in DECODED[3:]},
     }
@@ -104,7 +108,7 @@ def table(rows: Sequence[Row], intervals: Mapping[Key, tuple[float, float]] | No
         95 % confidence intervals of rows that have one.
     """
     intervals = intervals or {}
-    header = ["LM", "set", "model", "WER %", "95 % interval", "errors / words", "sub", "ins", "del", "utts"]
+    header = ["LM", "set", "model", "WER %", "95 % interval", "errors / words", "sub", "ins", "del", "CER %", "utts"]
     lines = [
         [
             row["lm"],
@@ -113,11 +117,13 @@ def table(rows: Sequence[Row], intervals: Mapping[Key, tuple[float, float]] | No
             f"{row['wer']:.2f}",
             "{:.2f} - {:.2f}".format(*intervals[key(row)]) if key(row) in intervals else "",
             f"{row['errors']} / {row['words']}",
-            *(row[name] for name in ("sub", "ins", "del", "utts")),
+            *(row[name] for name in ("sub", "ins", "del")),
+            f"{row['cer']:.2f}" if "cer" in row else "",  # rows that were written before there was one
+            row["utts"],
         ]
         for row in rows
     ]
-    align = ("left", "left", "left", *["right"] * 7)
+    align = ("left", "left", "left", *["right"] * 8)
     text = tabulate(lines, header, disable_numparse=True, colalign=align)
     return text + ("\n* chosen: the lowest WER on dev" if any(row["chosen"] for row in rows) else "")
 

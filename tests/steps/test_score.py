@@ -50,7 +50,7 @@ def test_rows_and_details(work, capsys):
         ("test", "lstmp", 2, True),
         ("test", "mono", 0, False),
     ]
-    names = "model set lm wer errors words sub ins del utts seconds acoustic_scale insertion_penalty seed chosen"
+    names = "model set lm wer errors words sub ins del cer utts seconds acoustic_scale insertion_penalty seed chosen"
     assert all(" ".join(row) == names for row in results(work))
     folder = work / "exp" / "lstmp" / "decode_test"
     assert "t1: [1/2] FOUR (FIVE->*)" in (folder / "wer.txt").read_text()
@@ -59,6 +59,7 @@ def test_rows_and_details(work, capsys):
     details = json.loads((folder / "score.json").read_text())
     assert details["wer"] == pytest.approx(200 / 3)
     assert details["sentence_errors"] == 2
+    assert details["cer"] == pytest.approx(100 * (len(" FIVE") + len("SIX")) / (len("FOUR FIVE") + len("SIX")))
     printed = capsys.readouterr().out
     assert "lstmp *" in printed
     assert str(folder / "wer.txt") in printed

@@ -2,7 +2,7 @@ import pytest
 
 from steps.errors import InputError
 from steps.scoring.report import key, make_row, merge, read_results, table, write_json
-from steps.scoring.wer import score
+from steps.scoring.wer import score, score_characters
 
 DECODE = {
     "model": "mono",
@@ -17,13 +17,13 @@ DECODE = {
 
 
 def row(model, name, wer, lm="bigram"):
-    result = score({"a": "A " * 100}, {"a": "A " * (100 - wer)})
-    return make_row(result, DECODE | {"model": model, "set": name, "lm": lm})
+    texts = {"a": "A " * 100}, {"a": "A " * (100 - wer)}
+    return make_row(score(*texts), score_characters(*texts).total, DECODE | {"model": model, "set": name, "lm": lm})
 
 
 def test_row():
-    result = score({"a": "ONE TWO THREE", "b": "FOUR"}, {"a": "ONE TOO", "b": "FOUR FIVE"})
-    assert merge([], [make_row(result, DECODE)], set()) == [
+    texts = {"a": "ONE TWO THREE", "b": "FOUR"}, {"a": "ONE TOO", "b": "FOUR FIVE"}
+    assert merge([], [make_row(score(*texts), score_characters(*texts).total, DECODE)], set()) == [
         {
             "model": "mono",
             "set": "test",
@@ -34,6 +34,7 @@ def test_row():
             "sub": 1,
             "ins": 1,
             "del": 1,
+            "cer": 100 * (1 + 6 + 5) / (13 + 4),  # W, " THREE", " FIVE"
             "utts": 2,
             "seconds": 3.5,
             "acoustic_scale": 0.1,
@@ -79,9 +80,11 @@ def test_without_a_dev_set_nothing_is_chosen():
 def test_table():
     rows = merge([], [row("mono", "dev", 12), row("lstmp", "dev", 9)], {"dev"})
     lines = table(rows, {key(rows[0]): (8.0, 10.5)}).splitlines()
-    assert " ".join(lines[2].split()) == "bigram dev lstmp * 9.00 8.00 - 10.50 9 / 100 0 0 9 1"
-    assert " ".join(lines[3].split()) == "bigram dev mono 12.00 12 / 100 0 0 12 1"
+    assert " ".join(lines[2].split()) == "bigram dev lstmp * 9.00 8.00 - 10.50 9 / 100 0 0 9 9.05 1"
+    assert " ".join(lines[3].split()) == "bigram dev mono 12.00 12 / 100 0 0 12 12.06 1"
     assert lines[4] == "* chosen: the lowest WER on dev"
+    del rows[1]["cer"]  # as in the results of earlier versions
+    assert " ".join(table(rows).splitlines()[3].split()) == "bigram dev mono 12.00 12 / 100 0 0 12 1"
 
 
 def test_results_survive_the_file(tmp_path):
