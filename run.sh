@@ -13,7 +13,7 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --dry-run                   print the commands
   --nj N                      number of processes (default: the cores, $nj)
   --nnet FILE                 acoustic model, one of $(cd "$root" && echo conf/nnet/*.yaml) (default: lstmp)
-  --corpus DIR                take the audio from DIR instead of downloading it (recipes asterisk and an4)
+  --corpus DIR                take the audio from DIR instead of downloading it (all recipes but custom)
   --workdir DIR               where data/ and exp/ go (default: the recipe's folder)
   --recipe NAME               one of: $recipes
   --seed N                    seed of all that is random (default: 1)
@@ -61,7 +61,7 @@ while (($#)); do
   shift 2
 done
 name=$(basename "$nnet" .yaml) trained='^(uni|bi|tri|[1-9])gram$'
-declare -A known=( # the options of each recipe's data stage
+declare -A known=([festvox_ru]='--corpus' # the options of each recipe's data stage
   [asterisk]='--language --corpus' [an4]='--corpus' [custom]='--train --dev --test --lexicon --allow-commands')
 [[ -n ${known[$recipe]-} ]] || die "no recipe '$recipe'; there are: $recipes"
 taken=' (train|train_sp|dev|local|feats|lang|lm_[^ ]*) '

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ["run.sh", "path.sh", "tests/run.sh", ".ci/run", *(f"recipes/{name}/run.sh" for name in ("asterisk", "an4"))]
-SCRIPTS += ["recipes/custom/run.sh"]
+SCRIPTS += ["recipes/custom/run.sh", "recipes/festvox_ru/run.sh"]
 
 
 def call(*command, cwd=ROOT, **env):
@@ -72,7 +72,12 @@ def test_the_stages_of_the_main_job():
 
 
 def test_every_module_is_there():
-    for script in ("recipes/asterisk/run.sh", "recipes/an4/run.sh", "recipes/custom/run.sh"):
+    for script in (
+        "recipes/asterisk/run.sh",
+        "recipes/an4/run.sh",
+        "recipes/custom/run.sh",
+        "recipes/festvox_ru/run.sh",
+    ):
         for _, module, _ in plan(script=script):
             assert (ROOT / f"{module.replace('.', '/')}.py").exists()
 
@@ -80,7 +85,13 @@ def test_every_module_is_there():
 def test_help_lists_what_there_is():
     status, out, _ = call(ROOT / "run.sh", "--help")
     assert status == 0
-    for word in ("an4 asterisk custom", "conf/nnet/lstmp.yaml", "--stop-stage", "--allow-commands", "--oov-to-unk"):
+    for word in (
+        "an4 asterisk custom festvox_ru",
+        "conf/nnet/lstmp.yaml",
+        "--stop-stage",
+        "--allow-commands",
+        "--oov-to-unk",
+    ):
         assert word in out
 
 
@@ -107,7 +118,7 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--nj two", "--nj 'two'"),
         ("--cluster slurm", "--cluster is 'slurm'; there are local, ray, ray://HOST:PORT"),
         ("--seed x", "--seed 'x'"),
-        ("--recipe wsj", "no recipe 'wsj'; there are: an4 asterisk custom"),
+        ("--recipe wsj", "no recipe 'wsj'; there are: an4 asterisk custom festvox_ru"),
         ("--language de", "--language is 'de'; there are en es fr it ru"),
         ("--lm-name 4-gram", "recipe asterisk has no --lm-name 4-gram"),
         ("--lm-name corpus", "recipe asterisk has no --lm-name corpus"),
