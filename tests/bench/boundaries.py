@@ -1,0 +1,99 @@
+"""How well forced alignments agree with a corpus's phone labels: ``python -m tests.bench.boundaries --workdir DIR``.
+
+DIR is the work directory of recipes/festvox_ru (or of a corpus prepared in the same way): data/local/phones holds all
+utterances with the phones of their labels as words, pauses included, data/local/reference/phones.ctm the times of
+these. Each model in DIR/exp aligns the same phones, so that boundaries are compared one to one; what cannot be aligned
+is counted. The labels were made by a machine as well: this tells how two aligners agree, not which of them is right.
+
+The last line is JSON: for mono, tri, sat and the network, null where there is no such model, the shares of boundaries
+within 10, 20 and 50 ms of the labels', the median of the distances and the mean of the signed offsets, both in ms.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steps.align import align_data
+from steps.corpus.ctm import Timed, read_ctm
+from steps.errors import InputError
+from steps.hmm.acoustic_model import load_acoustic_model
+from steps.hmm.alignments import read_alignments
+from steps.hmm.transitions import split_phones
+from steps.lang.symbols import read_symbols
+from steps.prepare_lang import prepare_lang
+from steps.scoring.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets, times_of_frames
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=Path, required=True, help="holds data/ and exp/")
+    parser.add_argument("--nnet", default="lstmp", help="the network's name in exp/ (default: lstmp)")
+    parser.add_argument("--nj", type=int, default=1, help="number of processes")
+    args = parser.parse_args()
+    data, exp = args.workdir / "data", args.workdir / "exp"
+    reference = read_ctm(data / "local/reference/phones.ctm")
+    total = sum(len(phones) - 1 for phones in reference.values())
+    models = {name: exp / name for name in ("mono", "tri", "sat")} | {"nnet": exp / args.nnet}
+    summary: dict[str, Any] = dict.fromkeys(models)
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        lang = phone_lang(data, Path(folder, "lang"))
+        for name, model in models.items():
+            if (model / "model.json").is_file():
+                hypothesis = align_phones(data / "local/phones", lang, model, Path(folder, name), args.nj)
+                offsets = [boundary_offsets(reference[utt], phones) for utt, phones in hypothesis.items()]
+                found = agreement(np.concatenate(offsets))
+                lines.append(f"{model.name:8}{len(hypothesis):12}{found.boundaries:12}" + row(found))
+                summary[name] = figures(found)
+    within = "".join(f"{f'{ms} ms':>9}" for ms in TOLERANCES_MS)
+    print(f"\n{len(reference)} utterances with {total} boundaries between labels; within")
+    print(f"{'model':8}{'utterances':>12}{'boundaries':>12}{within}{'median':>11}{'mean':>11}", *lines, sep="\n")
+    print(json.dumps(summary))
+
+
+def phone_lang(data: Path, lang: Path) -> Path:
+    """Make the language directory of phones as words, in which they are numbered as in the models' own."""
+    prepare_lang(data / "local/phones", data / "local/dict_phones", lang, sil_prob=0)
+    ours, theirs = (_phones(folder) for folder in (lang, data / "lang"))
+    if ours != theirs:
+        raise InputError(f"{data}/local/dict_phones has {len(ours)} phones, not the {len(theirs)} of {data}/lang")
+    return lang
+
+
+def _phones(lang: Path) -> dict[int, str]:
+    return {number: phone for phone, number in read_symbols(lang / "phones.txt").items() if phone[0] not in "<#"}
+
+
+def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dict[str, list[Timed]]:
+    """Align a data directory and give each utterance's phones with their times."""
+    align_data(data, lang, model, ali, nj=nj)
+    names, acoustic = _phones(lang), load_acoustic_model(model)
+    frames = acoustic.features["frame_shift_ms"], acoustic.features["frame_length_ms"]
+    found = {}
+    for utterance, tids in read_alignments(ali).items():
+        phones = [(names[phone], first, n) for phone, first, n in split_phones(acoustic.transitions, tids)]
+        found[utterance] = times_of_frames(phones, *frames)
+    return found
+
+
+def row(found: Agreement) -> str:
+    """A model's numbers for the eye."""
+    shares = "".join(f"{share:9.1%}" for share in found.within.values())
+    return f"{shares}{found.median_ms:8.1f} ms{found.mean_ms:+8.1f} ms"
+
+
+def figures(found: Agreement) -> dict[str, float]:
+    """A model's numbers for programs."""
+    within = {str(ms): round(share, 4) for ms, share in found.within.items()}
+    return {**within, "median_ms": round(found.median_ms, 2), "mean_ms": round(found.mean_ms, 2)}
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from error
