@@ -78,7 +78,8 @@ def align_data(
         check_failed(failed, len(utterances), max_failed)
         write_alignments(folder, ali, {u: found for u, found in results.items() if u not in failed})
         copy_model_files(model, folder)
-        write_transform(folder, features.transform)
+        if not features.transform.does_nothing:
+            write_transform(folder, features.transform)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
     print(f"{ali}: {len(utterances) - len(failed)} of {len(utterances)} utterances aligned")

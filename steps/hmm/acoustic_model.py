@@ -128,7 +128,8 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], seed
     """
     write_gmms(folder / "gmm.npz", system.gmms)
     write_transition_model(folder / "transitions.npz", system.transitions)
-    write_transform(folder, system.transform)
+    if not system.transform.does_nothing:
+        write_transform(folder, system.transform)
     num_pdfs = system.transitions.num_pdfs
     about = {"kind": "gmm", "features": features, "num_pdfs": num_pdfs, "tree": tree_hash(folder), "seed": seed}
     with writing(folder / "model.json") as part:

@@ -42,6 +42,11 @@ class Transform:
             features = apply_affine(self.speakers[speaker], features)
         return features.astype(np.float32, copy=False)
 
+    @property
+    def does_nothing(self) -> bool:
+        """Whether it leaves all features as they are."""
+        return not self.context and self.matrix is None and not self.speakers
+
     def without_speakers(self) -> "Transform":
         """What all speakers have in common."""
         return replace(self, speakers={})
@@ -115,9 +120,7 @@ def from_arrays(context: np.ndarray, matrix: np.ndarray, speakers: np.ndarray, a
 
 
 def write_transform(folder: Path, transform: Transform) -> None:
-    """Write ``transform.npz`` into a model, alignment or adaptation directory; of one that does nothing, no file."""
-    if not transform.context and transform.matrix is None and not transform.speakers:
-        return
+    """Write ``transform.npz`` into a model, alignment or adaptation directory."""
     with writing(folder / FILE) as part, part.open("wb") as file:
         np.savez(file, **to_arrays(transform))
 

@@ -3,15 +3,21 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
+from steps import train_triphones as module
+from steps.align import align_data
 from steps.feats.options import FbankOptions, MfccOptions
 from steps.hmm import system
+from steps.hmm.em import EmOptions
 from steps.hmm.mono import MonoOptions
+from steps.hmm.tree_building import TreeOptions
+from steps.hmm.triphones import LdaOptions
 from steps.make_feats import make_feats
 from steps.make_graph import make_graph
 from steps.prepare_lang import prepare_lang
@@ -100,9 +106,20 @@ def write_corpus(work: Path) -> None:
 
 
 def train(work: Path) -> None:
-    """A monophone model and its graph."""
+    """A monophone model, its graph, and its alignments of the training set."""
     train_mono(work / "feats/train", work / "lang", work / "mono", MONO)
     make_graph(work / "lang", work / "lm", work / "mono", work / "graph")
+    align_data(work / "feats/train", work / "lang", work / "mono", work / "mono_ali")
+
+
+def train_triphones(work: Path, out: Path, feats: Path | None = None, nj: int = 1, **options: Any) -> None:
+    """A small triphone model."""
+    em = EmOptions(num_iterations=6, max_increase_iteration=4, num_gaussians=60, realign_iterations=[3])
+    em = replace(em, **{name: options.pop(name) for name in [*options] if hasattr(em, name)})
+    tree = TreeOptions(num_leaves=36, min_gain=20)
+    module.train_triphones(
+        feats or work / "feats/train", work / "lang", work / "mono_ali", out, tree, em, nj=nj, **options
+    )
 
 
 def slowed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,5 +137,7 @@ if __name__ == "__main__":
     system.align, decoding.search_utterance = slowed(system.align), slowed(decoding.search_utterance)
     if step == "train_mono":
         train_mono(work / "feats/train", work / "lang", out, MONO)
+    elif step == "train_triphones":
+        train_triphones(work, out, lda=LdaOptions(dim=12), mllt_iterations=[1, 3])
     else:
         tune(work / "feats/dev", work / "graph", work / "mono", out, GRID)
