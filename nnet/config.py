@@ -109,6 +109,9 @@ class TrainConfig:
         ``adam`` or ``sgd`` (with momentum).
     momentum : float
         Of ``sgd``.
+    beta1 : float
+        Of ``adam``: how much of its mean of the gradients stays from one to the next. Gradients that come late, as
+        those of several workers do, act like more of it (Mitliagkas et al., "Asynchrony begets momentum", 2016).
     initial_lr, final_lr : float
         The learning rate at the first and at the last frame.
     schedule : str
@@ -140,6 +143,7 @@ class TrainConfig:
     epochs: int = 20
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: float = 0.9
+    beta1: float = 0.9
     initial_lr: float = 0.002
     final_lr: float = 0.0001
     schedule: Literal["exponential", "newbob"] = "exponential"
@@ -157,14 +161,14 @@ class TrainConfig:
         check_values(
             self,
             at_least={
-                "streams": 1, "frames": 0, "shuffle": 1, "epochs": 1, "average_epochs": 1, "momentum": 0,
+                "streams": 1, "frames": 0, "shuffle": 1, "epochs": 1, "average_epochs": 1, "momentum": 0, "beta1": 0,
                 "max_grad_norm": 0, "reset_probability": 0, "checkpoint_seconds": 0, "log_seconds": 0,
             },
             above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
         )  # fmt: skip
         check_values(self.masks, dict.fromkeys(("bands", "band_width", "gaps", "gap_width"), 0), {}, "masks.")
         _check_choices(self)
-        for name in ("momentum", "reset_probability"):
+        for name in ("momentum", "beta1", "reset_probability"):
             if getattr(self, name) >= 1:
                 raise ModelError(f"{name} is {getattr(self, name)}; it has to be below 1")
         if self.final_lr > self.initial_lr:

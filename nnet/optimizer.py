@@ -107,7 +107,9 @@ def _adam(params, grad, first, second, rate, scale, new1, new2, epsilon):  # noq
 
 def update_of(config: TrainConfig) -> Update:
     """Return the update that a training config asks for."""
-    return partial(sgd, momentum=config.momentum) if config.optimizer == "sgd" else adam
+    if config.optimizer == "sgd":
+        return partial(sgd, momentum=config.momentum)
+    return partial(adam, beta1=config.beta1)
 
 
 def initial_state(config: TrainConfig, params: Tensor) -> OptimizerState:

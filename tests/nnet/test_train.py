@@ -269,11 +269,11 @@ def test_learning_rate_decays_exponentially():
 
 
 def test_updates_equal_torch():
-    for name, theirs in (
-        ("sgd", lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9)),
-        ("adam", lambda w: torch.optim.Adam(w, lr=0.1)),
+    for config, theirs in (
+        (TrainConfig(optimizer="sgd"), lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9)),
+        (TrainConfig(optimizer="adam"), lambda w: torch.optim.Adam(w, lr=0.1)),
+        (TrainConfig(optimizer="adam", beta1=0.4), lambda w: torch.optim.Adam(w, lr=0.1, betas=(0.4, 0.999))),
     ):
-        config = TrainConfig(optimizer=name)
         update = update_of(config)
         random = torch.Generator().manual_seed(0)
         params = torch.randn(10, generator=random)
@@ -357,6 +357,7 @@ def test_checkpoint_of_another_model_is_refused(tmp_path):
         ({"streams": 0}, "streams is 0; it has to be 1 or more"),
         ({"initial_lr": 0.0}, "initial_lr is 0.0; it has to be above 0"),
         ({"final_lr": 1.0}, "final_lr is 1.0, above initial_lr, 0.002"),
+        ({"beta1": 1.0}, "beta1 is 1.0; it has to be below 1"),
         ({"momentum": 1.0}, "momentum is 1.0; it has to be below 1"),
         ({"average": "all"}, "average is 'all'; it has to be one of best, last"),
         ({"reset_probability": 1.0}, "reset_probability is 1.0; it has to be below 1"),
