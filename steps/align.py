@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,14 +12,35 @@ from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import utterance_text
+from steps.files import read_json
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features
-from steps.hmm.alignments import check_failed, copy_model_files, say_failed, write_alignments
+from steps.hmm.alignments import Aligned, check_failed, copy_model_files, say_failed, write_aligned
+from steps.hmm.confidence import phone_log_posteriors
+from steps.hmm.segments import frame_times
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
-from steps.hmm.transforms import write_transform
+from steps.hmm.transforms import TransformedFeatures, write_transform
 from steps.hmm.tree import Tree, read_tree
 from steps.hmm.viterbi import AlignOptions, align
 from steps.output import output_dir, writing
-from steps.parallel import jobs
+from steps.parallel import Run, jobs
+
+# at 1 GMMs are far too sure; at the search's 0.1, the posteriors of right and of wrong words are nearly alike
+POSTERIOR_SCALE = 0.5
+
+
+class Source(NamedTuple):
+    """What is aligned with what, and how its words and audio are read."""
+
+    data: Path
+    lang: Path
+    model: Path
+    oov_to_unk: bool = False
+    allow_commands: bool = False
+    speakers: Path | None = None
+
+    def features(self) -> TransformedFeatures:
+        """The data's features as the model wants them."""
+        return model_features(self.data, load_acoustic_model(self.model), self.allow_commands, self.speakers)
 
 
 def align_data(
@@ -29,6 +50,7 @@ def align_data(
     ali: Path,
     align: AlignOptions = AlignOptions(),
     max_failed: float = 0.1,
+    posterior_scale: float = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
     speakers: Path | None = None,
     allow_commands: bool = False,
@@ -37,7 +59,8 @@ def align_data(
     """Align the transcripts of a data directory with its audio (Kaldi's align_si.sh).
 
     Writes ALI/ali.scp with a vector of transition-ids an utterance, the files that give them a meaning, and failed.json
-    with the utterances that could not be aligned and why.
+    with the utterances that could not be aligned and why. How well the others fit is in scores.scp, the log posterior
+    of each frame's phone, and utt2loglike, the mean log likelihood of a frame.
 
     Parameters
     ----------
@@ -53,6 +76,8 @@ def align_data(
         The search.
     max_failed : float
         Stop when a larger share of the utterances cannot be aligned.
+    posterior_scale : float
+        Scale of the log likelihoods in the posteriors of scores.scp.
     oov_to_unk : bool
         Take words without a pronunciation as the unknown word instead of refusing them.
     speakers : Path
@@ -62,49 +87,80 @@ def align_data(
     nj : int
         Number of processes.
     """
-    features = model_features(data, load_acoustic_model(model), allow_commands, speakers)
-    texts = utterance_text(data)
-    utterances = [utterance for utterance in features if utterance in texts]
-    if not utterances:
-        raise InputError(f"{data}: no utterance has both audio and text")
-    _load.cache_clear()  # the files may have changed since an earlier call in this process
     with output_dir(ali) as folder, jobs(nj) as run:
-        step = partial(_align_block, (data, lang, model, oov_to_unk, allow_commands, speakers), align)
-        results: dict[str, np.ndarray | str] = {}
-        for part in run(step, cut(utterances), f"aligning {data.name}"):
-            results.update(part)
-        failed = {utterance: reason for utterance, reason in results.items() if isinstance(reason, str)}
+        source = Source(data, lang, model, oov_to_unk, allow_commands, speakers)
+        aligned, failed = align_utterances(source, align, posterior_scale, run)
         say_failed(failed)
-        check_failed(failed, len(utterances), max_failed)
-        write_alignments(folder, ali, {u: found for u, found in results.items() if u not in failed})
+        check_failed(failed, len(aligned) + len(failed), max_failed)
+        times = frame_times(read_json(model / "model.json")["features"])
+        write_aligned(folder, ali, aligned, utterance_text(data), times, posterior_scale)
         copy_model_files(model, folder)
-        if not features.transform.does_nothing:
-            write_transform(folder, features.transform)
+        transform = source.features().transform
+        if not transform.does_nothing:
+            write_transform(folder, transform)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
-    print(f"{ali}: {len(utterances) - len(failed)} of {len(utterances)} utterances aligned")
+    print(f"{ali}: {len(aligned)} of {len(aligned) + len(failed)} utterances aligned")
+
+
+def align_utterances(
+    source: Source, options: AlignOptions, scale: float, run: Run
+) -> tuple[dict[str, Aligned], dict[str, str]]:
+    """Align all utterances that have audio and text.
+
+    Parameters
+    ----------
+    source : Source
+    options : AlignOptions
+    scale : float
+        Of the log likelihoods in the log posteriors.
+    run : Run
+        From `steps.parallel.jobs`.
+
+    Returns
+    -------
+    aligned : dict of Aligned
+    failed : dict of str
+        The reasons.
+    """
+    features, texts = source.features(), utterance_text(source.data)
+    utterances = [utterance for utterance in features if utterance in texts]
+    if not utterances:
+        raise InputError(f"{source.data}: no utterance has both audio and text")
+    _load.cache_clear()  # the files may have changed since an earlier call in this process
+    step = partial(_align_block, source, options, scale)
+    results: dict[str, Aligned | str] = {}
+    for part in run(step, cut(utterances), f"aligning {source.data.name}"):
+        results.update(part)
+    failed = {utterance: found for utterance, found in results.items() if isinstance(found, str)}
+    return {utterance: found for utterance, found in results.items() if isinstance(found, Aligned)}, failed
 
 
 @lru_cache(maxsize=1)
-def _load(
-    data: Path, lang: Path, model: Path, oov_to_unk: bool, allow_commands: bool, speakers: Path | None
-) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree]:
-    acoustic = load_acoustic_model(model)
-    features = model_features(data, acoustic, allow_commands, speakers)
-    return features, utterance_text(data), read_pronouncer(lang, oov_to_unk), acoustic, read_tree(model / "tree.json")
+def _load(source: Source) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree]:
+    model, pronouncer = load_acoustic_model(source.model), read_pronouncer(source.lang, source.oov_to_unk)
+    return source.features(), utterance_text(source.data), pronouncer, model, read_tree(source.model / "tree.json")
 
 
-def _align_block(source: tuple[Any, ...], options: AlignOptions, utterances: list[str]) -> dict[str, np.ndarray | str]:
-    features, texts, pronouncer, model, tree = _load(*source)
+def _align_block(
+    source: Source, options: AlignOptions, scale: float, utterances: list[str]
+) -> dict[str, Aligned | str]:
+    features, texts, pronouncer, model, tree = _load(source)
     # the silence's prior counts in full here: it is deweighted for decoding alone
     scores = model.log_likelihoods([features[utterance] for utterance in utterances])
-    results: dict[str, np.ndarray | str] = {}
+    results: dict[str, Aligned | str] = {}
     for utterance, matrix in zip(utterances, scores, strict=True):
         words = pronouncer.word_ids(utterance, texts[utterance])
         graph = training_graph(words, pronouncer.lexicon, tree, model.transitions)
         found = align(graph, matrix, model.transitions, options)
-        results[utterance] = found if isinstance(found, str) else found.tids
+        results[utterance] = found if isinstance(found, str) else _scored(found.tids, matrix, model, scale)
     return results
+
+
+def _scored(tids: np.ndarray, log_likelihoods: np.ndarray, model: AcousticModel, scale: float) -> Aligned:
+    posteriors = phone_log_posteriors(log_likelihoods, tids, model.transitions, scale)
+    own = log_likelihoods[np.arange(len(tids)), model.transitions.tid_to_pdf[tids]]
+    return Aligned(tids, posteriors, float(own.mean(dtype=np.float64)))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,53 @@
-"""Alignment directories: ali.scp and ali.ark with a transition-id a frame, beside the model files they belong to."""
+"""Alignment directories, with all that they say of an utterance, beside the model files that they belong to.
 
+ali.scp and ali.ark hold a transition-id a frame, scores.scp and scores.ark the log posterior of the frame's phone, text
+the transcript, utt2loglike the mean log likelihood of a frame, ali.json how frames and scores were made.
+"""
+
+import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import kaldiio
 import numpy as np
+from numpy.typing import DTypeLike
 
 from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
 from steps.feats.ark import read_array
+from steps.files import read_json
+from steps.hmm.segments import FrameTimes
 from steps.hmm.transitions import MODEL_FILES
+from steps.output import writing
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """An utterance's alignment and how well it fits.
+
+    Attributes
+    ----------
+    tids : (T,) int
+        Transition-ids.
+    log_posteriors : (T,) float32
+        See `steps.hmm.confidence.phone_log_posteriors`.
+    log_likelihood : float
+        Of a frame's pdf, unscaled, the mean over the utterance.
+    """
+
+    tids: np.ndarray
+    log_posteriors: np.ndarray
+    log_likelihood: float
 
 
 @dataclass(frozen=True)
 class Alignments(Mapping[str, np.ndarray]):
-    """Utterance id -> transition-ids (T,), int32, read anew each time; can be sent to other processes."""
+    """Utterance id -> a value a frame, (T,), read anew each time; can be sent to other processes.
+
+    The values are transition-ids in int32, or log posteriors in float32.
+    """
 
     folder: Path
     entries: dict[str, str]
@@ -48,14 +79,116 @@ def read_alignments(folder: str | Path) -> Alignments:
     return Alignments(Path(folder), entries)
 
 
+@dataclass(frozen=True)
+class AlignedSet(Mapping[str, Aligned]):
+    """All that an alignment directory says: utterance id -> alignment, in the order of the ids.
+
+    Attributes
+    ----------
+    folder : Path
+    times : FrameTimes
+        Where frames lie.
+    text : dict
+        Utterance id -> transcript.
+    tids, log_posteriors : Alignments
+    log_likelihoods : dict
+        Utterance id -> mean log likelihood of a frame.
+    """
+
+    folder: Path
+    times: FrameTimes
+    text: dict[str, str]
+    tids: Alignments
+    log_posteriors: Alignments
+    log_likelihoods: dict[str, float]
+
+    def __getitem__(self, utterance: str) -> Aligned:
+        tids, scores = self.tids[utterance], self.log_posteriors[utterance]
+        if len(tids) != len(scores):
+            raise InputError(
+                f"{self.folder}: utterance {utterance} has {len(tids)} frames in ali.scp, but {len(scores)} in "
+                "scores.scp; align again"
+            )
+        return Aligned(tids, scores, self.log_likelihoods[utterance])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.tids))
+
+    def __len__(self) -> int:
+        return len(self.tids)
+
+
+def read_aligned(folder: str | Path) -> AlignedSet:
+    """Open an alignment directory with all that steps.align says of the utterances.
+
+    Raises
+    ------
+    InputError
+        When a file is missing, or lacks an utterance of ali.scp.
+    """
+    folder = Path(folder)
+    tids = read_alignments(folder)
+
+    def table(name: str, verbatim: bool = False) -> dict[str, str]:
+        entries = read_table(_present(folder / name), verbatim=verbatim)
+        if missing := sorted(set(tids) - set(entries)):
+            raise InputError(f"{folder}: utterance '{missing[0]}' is in ali.scp, but not in {name}; align again")
+        return entries
+
+    about = read_json(_present(folder / "ali.json"))
+    times = FrameTimes(about["frame_shift"], about["frame_length"])
+    log_posteriors = Alignments(folder, table("scores.scp", verbatim=True))
+    log_likelihoods = {utterance: float(value) for utterance, value in table("utt2loglike").items()}
+    return AlignedSet(folder, times, table("text"), tids, log_posteriors, log_likelihoods)
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path.parent}: it has no {path.name}; make it again with steps.align")
+    return path
+
+
 def write_alignments(folder: Path, final: Path, alignments: Mapping[str, np.ndarray]) -> None:
     """Write ali.ark and ali.scp into `folder`, with entries that hold once it is renamed to `final`."""
+    _write_vectors(folder, final, "ali", alignments, np.int32)
+
+
+def write_aligned(
+    folder: Path, final: Path, aligned: Mapping[str, Aligned], text: Mapping[str, str], times: FrameTimes, scale: float
+) -> None:
+    """Write all files of an alignment directory but the model's.
+
+    Parameters
+    ----------
+    folder, final : Path
+        Where to write, and where it will be in the end.
+    aligned : mapping
+        Utterance id -> alignment.
+    text : mapping
+        Utterance id -> transcript; those of other utterances are left out.
+    times : FrameTimes
+        Where frames lie.
+    scale : float
+        Of the log likelihoods in the log posteriors.
+    """
+    write_alignments(folder, final, {utterance: found.tids for utterance, found in aligned.items()})
+    scores = {utterance: found.log_posteriors for utterance, found in aligned.items()}
+    _write_vectors(folder, final, "scores", scores, np.float32)
+    write_table(folder / "text", {utterance: text[utterance] for utterance in aligned})
+    write_table(folder / "utt2loglike", {u: f"{found.log_likelihood:.4f}" for u, found in aligned.items()})
+    about = {f"frame_{name}": value for name, value in asdict(times).items()} | {"posterior_scale": scale}
+    with writing(folder / "ali.json") as part:
+        part.write_text(json.dumps(about, indent=1) + "\n")
+
+
+def _write_vectors(folder: Path, final: Path, name: str, vectors: Mapping[str, np.ndarray], dtype: DTypeLike) -> None:
     entries = {}
-    with (folder / "ali.ark").open("wb") as ark:
-        for utterance in sorted(alignments):
-            entries[utterance] = f"{final.absolute() / 'ali.ark'}:{ark.tell() + len(utterance.encode()) + 1}"
-            kaldiio.save_ark(ark, {utterance: np.asarray(alignments[utterance], dtype=np.int32)})
-    write_table(folder / "ali.scp", entries)
+    ark_name = f"{name}.ark"
+    with (folder / ark_name).open("wb") as ark:
+        for utterance in sorted(vectors):
+            entries[utterance] = f"{final.absolute() / ark_name}:{ark.tell() + len(utterance.encode()) + 1}"
+            kaldiio.save_ark(ark, {utterance: np.asarray(vectors[utterance], dtype=dtype)})
+    write_table(folder / f"{name}.scp", entries)
 
 
 def copy_model_files(source: str | Path, folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.align import align_data
 from tests.steps import synthetic
 
 
@@ -18,6 +19,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("synthetic")
     synthetic.write_corpus(path)
     synthetic.train(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ali(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dev set's alignment. Tests only read it."""
+    path = tmp_path_factory.mktemp("ali") / "mono_ali"
+    align_data(work / "feats/dev", work / "lang", work / "mono", path)
     return path
 
 

@@ -8,18 +8,14 @@ import pytest
 
 from steps.align import align_data
 from steps.errors import InputError
-from steps.hmm.alignments import read_alignments, write_alignments
+from steps.feats.reader import load_features
+from steps.hmm.acoustic_model import load_acoustic_model
+from steps.hmm.alignments import read_aligned, read_alignments, write_alignments
+from steps.hmm.confidence import phone_log_posteriors
 from steps.hmm.transitions import read_transition_model, split_phones
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 from tests.steps import synthetic
-
-
-@pytest.fixture(scope="module")
-def ali(work, tmp_path_factory):
-    path = tmp_path_factory.mktemp("ali") / "mono_ali"
-    align_data(work / "feats/dev", work / "lang", work / "mono", path)
-    return path
 
 
 def kaldi(folder):
@@ -64,17 +60,41 @@ def test_phones_are_where_the_sounds_are(work, ali):
             assert abs(first - (sample - 100) / 80) < 4
 
 
+def test_scores(work, ali):
+    model = load_acoustic_model(work / "mono")
+    features = load_features(work / "feats/dev", model.features)
+    with kaldi_native_io.SequentialFloatVectorReader(f"scp:{ali / 'scores.scp'}") as reader:
+        theirs = {key: np.array(value) for key, value in reader}
+    aligned = read_aligned(ali)
+    assert list(theirs) == list(aligned)
+    for utterance, found in aligned.items():
+        [matrix] = model.log_likelihoods([features[utterance]])
+        frames = range(len(matrix))
+        pdfs = model.transitions.tid_to_pdf[found.tids]
+        assert found.log_likelihood == pytest.approx(np.mean([matrix[t, pdfs[t]] for t in frames]), abs=1e-3)
+        expected = phone_log_posteriors(matrix, found.tids, model.transitions, 0.5)
+        np.testing.assert_allclose(found.log_posteriors, expected, atol=1e-3)
+        np.testing.assert_array_equal(found.log_posteriors, theirs[utterance])
+
+
 def test_what_is_written(work, ali):
-    names = {"ali.ark", "ali.scp", "topo", "tree.json", "transitions.npz", "failed.json"}
-    assert {path.name for path in ali.iterdir()} == names
+    names = {"ali.ark", "ali.scp", "scores.ark", "scores.scp", "text", "utt2loglike", "ali.json", "failed.json"}
+    assert {path.name for path in ali.iterdir()} == names | {"topo", "tree.json", "transitions.npz"}
     assert json.loads((ali / "failed.json").read_text()) == {}
+    assert (ali / "text").read_bytes() == (work / "data/dev/text").read_bytes()
+    assert json.loads((ali / "ali.json").read_text()) == {
+        "frame_shift": 0.01,
+        "frame_length": 0.025,
+        "posterior_scale": 0.5,
+    }
     for name in ("topo", "tree.json", "transitions.npz"):
         assert (ali / name).read_bytes() == (work / "mono" / name).read_bytes()
 
 
 def test_result_does_not_depend_on_the_number_of_processes(work, tmp_path, ali):
     align_data(work / "feats/dev", work / "lang", work / "mono", tmp_path / "two", nj=2)
-    assert (tmp_path / "two/ali.ark").read_bytes() == (ali / "ali.ark").read_bytes()
+    for name in ("ali.ark", "scores.ark", "utt2loglike"):
+        assert (tmp_path / "two" / name).read_bytes() == (ali / name).read_bytes()
 
 
 def test_audio_gives_the_same_as_its_features(work, tmp_path, ali):

@@ -1,0 +1,40 @@
+"""How sure a model is of an alignment, frame by frame."""
+
+import numpy as np
+import torch
+
+from steps.hmm.transitions import TransitionModel
+
+
+def phone_log_posteriors(
+    log_likelihoods: np.ndarray, tids: np.ndarray, model: TransitionModel, scale: float
+) -> np.ndarray:
+    """Log posterior of each frame's phone among all phones, without regard to what may follow what.
+
+    With a network's scores at scale 1 this is the goodness of pronunciation of Witt and Young (2000), by frames.
+
+    Parameters
+    ----------
+    log_likelihoods : (T, num_pdfs) float32
+        Of GMMs, or a network's log posteriors without log priors.
+    tids : (T,) int
+        The alignment.
+    model : TransitionModel
+    scale : float
+        Of the log likelihoods. GMMs take frames for independent of one another and are far too sure at 1.
+
+    Returns
+    -------
+    (T,) float32
+        At most 0.
+    """
+    scaled = scale * torch.from_numpy(log_likelihoods)
+    total = torch.logsumexp(scaled, dim=1)
+    result = torch.empty(len(tids))
+    phones = model.tid_to_phone[tids]
+    for phone in np.unique(phones):
+        frames = torch.from_numpy(np.flatnonzero(phones == phone))
+        pdfs = torch.from_numpy(np.unique(model.tid_to_pdf[model.tid_to_phone == phone]))
+        # log p(phone | x) = log Σ_{s of the phone} exp(κ log p(x|s)) - log Σ_s exp(κ log p(x|s))
+        result[frames] = torch.logsumexp(scaled[frames][:, pdfs], dim=1) - total[frames]
+    return result.clamp_(max=0).numpy()

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from steps.hmm.confidence import phone_log_posteriors
+from steps.hmm.topology import left_to_right, silence
+from steps.hmm.transitions import transition_model
+from steps.hmm.tree import Tree
+
+# phones 2 and 3 share pdf 5, as the phones of a common tree root may
+TOPOLOGY = {1: silence(5), 2: left_to_right(3), 3: left_to_right(3)}
+MODEL = transition_model(TOPOLOGY, Tree(1, 0, {1: [0, 1, 2, 3, 4], 2: [5, 6, 7], 3: [5, 8, 9]}))
+PDFS = {1: [0, 1, 2, 3, 4], 2: [5, 6, 7], 3: [5, 8, 9]}
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.5, 1.0])
+def test_is_the_share_of_the_phones_pdfs(scale):
+    random = np.random.default_rng(0)
+    tids = random.integers(1, MODEL.num_tids + 1, 200)
+    scores = random.normal(0, 3, (200, 10)).astype(np.float32)
+    found = phone_log_posteriors(scores, tids, MODEL, scale)
+    assert (found.dtype, found.shape) == (np.float32, (200,))
+    for t, tid in enumerate(tids):
+        likelihoods = [float(score) * scale for score in scores[t]]
+        own = sum(np.exp(likelihoods[pdf]) for pdf in PDFS[MODEL.tid_to_phone[tid]])
+        assert found[t] == pytest.approx(np.log(own / sum(np.exp(likelihoods))), abs=1e-5)
+
+
+def test_far_likelihoods_neither_overflow_nor_exceed_one():
+    scores = np.full((2, 10), -1e4, np.float32)
+    scores[0, 5:8] = 1e4
+    tid = int(MODEL.first_tid[MODEL.state_index[2, 0, 5]])
+    found = phone_log_posteriors(scores, np.array([tid, tid]), MODEL, 1.0)
+    assert found[0] == 0
+    assert found[1] == pytest.approx(np.log(3 / 10), abs=1e-3)
+    scores[0, 5:8], scores[0, 0] = -1e4, 1e4
+    assert phone_log_posteriors(scores, np.array([tid, tid]), MODEL, 1.0)[0] == pytest.approx(-2e4, rel=1e-3)
