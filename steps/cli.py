@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn, get_args, get_origin
 
+import docstring_parser
 import jsonargparse
 import yaml
 from jsonargparse import get_loader
@@ -88,12 +89,19 @@ def _config_files(arguments: Sequence[str]) -> list[str]:
     return [following for word, following in pairwise(words) if word == "--config"]
 
 
+def _item_type(annotation: Any) -> type | None:
+    """What the items of a list are, or of a list that may be None; None for what is no list."""
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if get_origin(kind) is list]
+    return get_args(kinds[0])[0] if kinds else None
+
+
 def command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run a step as a command: its parameters are the arguments, its docstring the help.
 
-    Parameters without a default are positional arguments in their order, the others flags; a list without a default
-    takes one word or more and has to be the last of the positional ones; parameters that are dataclasses are groups of
-    flags (``--fbank.num_mel_bins 40``) that ``--config FILE.yaml`` can set as well.
+    Parameters without a default are positional arguments in their order, the others flags; keyword-only ones are flags
+    that have to be given where they have no default. A list takes one word or more; without a default it has to be the
+    last of the positional arguments. Parameters that are dataclasses are groups of flags (``--fbank.num_mel_bins 40``)
+    that ``--config FILE.yaml`` can set as well.
 
     Parameters
     ----------
@@ -110,14 +118,21 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
     arguments = sys.argv[1:] if arguments is None else arguments
     parameters = inspect.signature(function).parameters.values()
     switches = {p.name for p in parameters if p.annotation is bool}
-    lists = {p.name: p for p in parameters if get_origin(p.annotation) is list and p.default is p.empty}
+    lists = {p.name: (p, item) for p in parameters if (item := _item_type(p.annotation))}
+    needed_flags = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     description = inspect.getdoc(function) or ""
     # without abbreviations: a misspelt option must not pass for the beginning of another
     parser = _Parser(description=description.split("\nParameters\n")[0].strip(), allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
-    parser.add_function_arguments(function, as_positional=True, fail_untyped=True, skip=set(lists))
-    for name, p in lists.items():  # jsonargparse would want such a list as one word, "[a, b]"
-        parser.add_argument(name, nargs="+", type=get_args(p.annotation)[0], help="one or more")
+    parser.add_function_arguments(function, as_positional=True, fail_untyped=True, skip={*lists, *needed_flags})
+    if needed_flags:
+        others = {p.name for p in parameters} - needed_flags
+        parser.add_function_arguments(function, as_group=False, fail_untyped=True, skip=others)
+    helps = {p.arg_name: p.description or "" for p in docstring_parser.parse(description).params}
+    for name, (p, item) in lists.items():  # jsonargparse would want such a list as one word, "[a, b]"
+        name_or_flag, default = (name, {}) if p.default is p.empty else (f"--{name}", {"default": p.default})
+        help_text = f"{helps.get(name, '')} One or more.".strip()
+        parser.add_argument(name_or_flag, nargs="+", type=item, help=help_text, **default)
     arguments = _normalise(arguments, switches)
     parser.files = "".join(f"{file}: " for file in _config_files(arguments))
     try:

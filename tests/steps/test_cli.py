@@ -195,3 +195,65 @@ def test_help_is_the_docstring(call, capsys):
     assert "a data directory" in text
     assert "number of filters" in text
     assert "Parameters" not in text
+
+
+@pytest.fixture
+def call_with_lists():
+    """Run a step with lists and keyword-only parameters and give the values that arrived."""
+
+    def run(line):
+        got = {}
+
+        def align(
+            files: list[Path], *, model: Path, out: Path, nj: int = 1, words: list[str] | None = None, oov: bool = False
+        ) -> None:
+            """Align.
+
+            Parameters
+            ----------
+            files
+                recordings
+            model
+                a trained one
+            words
+                only these
+            """
+            got.update(locals())
+
+        command(align, line.split())
+        return {name: got[name] for name in ("files", "model", "out", "nj", "words", "oov")}
+
+    return run
+
+
+def test_lists_and_flags_that_have_to_be_given(call_with_lists):
+    expected = {
+        "files": [Path("a"), Path("b")],
+        "model": Path("m"),
+        "out": Path("o"),
+        "nj": 1,
+        "words": None,
+        "oov": False,
+    }
+    assert call_with_lists("a b --model m --out=o") == expected
+    assert call_with_lists("--model m --oov a b --out o") == expected | {"oov": True}
+    assert call_with_lists("a b --words x y-z --model m --out o") == expected | {"words": ["x", "y-z"]}
+    for line, lacking in (("a --out o", "model"), ("a --model m", "out"), ("--model m --out o", "files")):
+        with pytest.raises(SystemExit, match=f"^error: the following arguments are required: {lacking}\n"):
+            call_with_lists(line)
+    with pytest.raises(SystemExit, match=r"argument --words: expected at least one argument"):
+        call_with_lists("a --model m --out o --words")
+    with pytest.raises(SystemExit, match=r"unrecognized arguments: --mode; did you mean 'model'\?|--mode m"):
+        call_with_lists("a --mode m --model m --out o")
+
+
+def test_lists_in_a_config_file(call_with_lists, yaml):
+    assert call_with_lists(f"a --model m --out o --config {yaml('words: [x, y]')}")["words"] == ["x", "y"]
+
+
+def test_help_of_lists(call_with_lists, capsys):
+    with pytest.raises(SystemExit):
+        call_with_lists("--help")
+    text = capsys.readouterr().out
+    for help_text in ("recordings One or more.", "a trained one (required", "only these One or more."):
+        assert help_text in text
