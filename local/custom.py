@@ -2,7 +2,6 @@
 
 import gzip
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -251,20 +250,5 @@ def custom(
     prepare_custom(data, train, dev, test or [], lexicon, lm, allow_commands, nj)
 
 
-def repeatable(arguments: Sequence[str]) -> list[str]:
-    """Let every ``--test`` add a directory, where jsonargparse would keep the last.
-
-    Example
-    -------
-    >>> repeatable(["--test", "a", "--test=b", "--dev", "c"])
-    ['--test+', 'a', '--test+=b', '--dev', 'c']
-    """
-    option = "--test"
-    return [
-        f"{option}+{argument[len(option) :]}" if argument.partition("=")[0] == option else argument
-        for argument in arguments
-    ]
-
-
 if __name__ == "__main__":
-    command(custom, repeatable(sys.argv[1:]))
+    command(custom)

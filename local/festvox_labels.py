@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.dict_dir import SILENCE, Pronunciation
-from steps.corpus.ctm import Timed
+from steps.corpus.ctm import Token
 from steps.errors import InputError
 
 PAUSE = "pau"
@@ -38,7 +38,7 @@ SIGNS = "ьъ"
 UNSPOKEN = "-'"
 
 
-def read_labels(path: Path) -> list[Timed]:
+def read_labels(path: Path) -> list[Token]:
     """Read a label file of xlabel's: after a line ``#``, ``end colour phone`` for each phone; pauses become SIL.
 
     Pauses that follow one another are joined: what is between them is no boundary of sounds.
@@ -53,15 +53,15 @@ def read_labels(path: Path) -> list[Timed]:
     header, mark, body = path.read_text(encoding="utf-8").partition("#\n")
     if not mark or not body.strip():
         raise InputError(f"{path}: there are no phones below a line '#'")
-    phones: list[Timed] = []
+    phones: list[Token] = []
     end = 0.0
     for number, line in enumerate(body.splitlines(), start=header.count("\n") + 2):
         start, (end, phone) = end, _parse(line, f"{path}:{number}")
         if not end > start:
             raise InputError(f"{path}:{number}: '{phone}' ends at {end:g} s, but begins at {start:g} s")
-        if phone == PAUSE and phones and phones[-1].token == SILENCE:
+        if phone == PAUSE and phones and phones[-1].text == SILENCE:
             start = phones.pop().start
-        phones.append(Timed(start, end - start, SILENCE if phone == PAUSE else phone))
+        phones.append(Token(SILENCE if phone == PAUSE else phone, start, end))
     return phones
 
 
@@ -134,7 +134,7 @@ def _pattern(word: str) -> str:
 
 
 def pronunciations(
-    words: Mapping[str, Sequence[str]], labels: Mapping[str, Sequence[Timed]]
+    words: Mapping[str, Sequence[str]], labels: Mapping[str, Sequence[Token]]
 ) -> dict[str, list[Pronunciation]]:
     """Word -> its pronunciations in the labels, sorted.
 
@@ -145,7 +145,7 @@ def pronunciations(
     """
     lexicon: dict[str, set[Pronunciation]] = {}
     for utterance in words:
-        phones = [phone.token for phone in labels[utterance] if phone.token != SILENCE]
+        phones = [phone.text for phone in labels[utterance] if phone.text != SILENCE]
         found = cut_into_words(words[utterance], phones)
         if found is None:
             raise InputError(

@@ -9,7 +9,7 @@ from local.festvox_labels import pronunciations, read_labels, spoken_words
 from local.fetch import apt_download, unpack_deb
 from local.summary import print_summary
 from steps.cli import command
-from steps.corpus.ctm import write_ctm
+from steps.corpus.ctm import place, write_ctm
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.corpus.split import stable_split
 from steps.errors import InputError
@@ -110,8 +110,9 @@ def prepare_festvox_ru(corpus: Path, data: Path) -> None:
     for name, part in sets.items():
         write_data_dir(data / name, part)
     write_dict_dir(data / "local/dict", lexicon)
-    tokens = {utterance: [phone.token for phone in phones] for utterance, phones in labels.items()}
-    write_ctm(data / "local/reference/phones.ctm", labels)
+    tokens = {utterance: [phone.text for phone in phones] for utterance, phones in labels.items()}
+    times = ((place(utterance), phone) for utterance, phones in labels.items() for phone in phones)
+    write_ctm(data / "local/reference/phones.ctm", times)
     write_data_dir(data / "local/phones", replace(whole, text={utt: " ".join(said) for utt, said in tokens.items()}))
     inventory = {SILENCE, *(phone for said in tokens.values() for phone in said)}
     write_dict_dir(data / "local/dict_phones", {phone: [(phone,)] for phone in inventory})

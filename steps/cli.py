@@ -5,7 +5,7 @@ import inspect
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn, get_args, get_origin
 
@@ -95,13 +95,25 @@ def _item_type(annotation: Any) -> type | None:
     return get_args(kinds[0])[0] if kinds else None
 
 
+def _repeatable(argument: str, names: Collection[str]) -> str:
+    """Let every ``--name`` of a list add to it, where jsonargparse would keep the last.
+
+    Example
+    -------
+    >>> [_repeatable(argument, {"test"}) for argument in ("--test", "a", "--test=b", "--tests")]
+    ['--test+', 'a', '--test+=b', '--tests']
+    """
+    flag, equals, value = argument.partition("=")
+    return f"{flag}+{equals}{value}" if flag.startswith("--") and flag[2:] in names else argument
+
+
 def command(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run a step as a command: its parameters are the arguments, its docstring the help.
 
     Parameters without a default are positional arguments in their order, the others flags; keyword-only ones are flags
-    that have to be given where they have no default. A list takes one word or more; without a default it has to be the
-    last of the positional arguments. Parameters that are dataclasses are groups of flags (``--fbank.num_mel_bins 40``)
-    that ``--config FILE.yaml`` can set as well.
+    that have to be given where they have no default. A list without a default takes one word or more and has to be the
+    last of the positional arguments; other lists are flags that may be given again and again. Parameters that are
+    dataclasses are groups of flags (``--fbank.num_mel_bins 40``) that ``--config FILE.yaml`` can set as well.
 
     Parameters
     ----------
@@ -118,7 +130,8 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
     arguments = sys.argv[1:] if arguments is None else arguments
     parameters = inspect.signature(function).parameters.values()
     switches = {p.name for p in parameters if p.annotation is bool}
-    lists = {p.name: (p, item) for p in parameters if (item := _item_type(p.annotation))}
+    lists = {p.name: item for p in parameters if p.default is p.empty and (item := _item_type(p.annotation))}
+    repeated = {p.name for p in parameters if p.name not in lists and _item_type(p.annotation)}
     needed_flags = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     description = inspect.getdoc(function) or ""
     # without abbreviations: a misspelt option must not pass for the beginning of another
@@ -129,11 +142,9 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
         others = {p.name for p in parameters} - needed_flags
         parser.add_function_arguments(function, as_group=False, fail_untyped=True, skip=others)
     helps = {p.arg_name: p.description or "" for p in docstring_parser.parse(description).params}
-    for name, (p, item) in lists.items():  # jsonargparse would want such a list as one word, "[a, b]"
-        name_or_flag, default = (name, {}) if p.default is p.empty else (f"--{name}", {"default": p.default})
-        help_text = f"{helps.get(name, '')} One or more.".strip()
-        parser.add_argument(name_or_flag, nargs="+", type=item, help=help_text, **default)
-    arguments = _normalise(arguments, switches)
+    for name, item in lists.items():  # jsonargparse would want such a list as one word, "[a, b]"
+        parser.add_argument(name, nargs="+", type=item, help=f"{helps.get(name, '')} One or more.".strip())
+    arguments = [_repeatable(argument, repeated) for argument in _normalise(arguments, switches)]
     parser.files = "".join(f"{file}: " for file in _config_files(arguments))
     try:
         options = parser.parse_args(arguments)

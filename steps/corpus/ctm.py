@@ -1,74 +1,113 @@
-"""Times of words or phones in NIST's ctm format: a line ``utterance channel start duration token``, in seconds."""
+"""Words and phones with their times, and the CTM files of NIST and Kaldi that hold them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from steps.corpus.data_dir import DataDir
 from steps.errors import InputError
 from steps.output import writing
 
 
-class Timed(NamedTuple):
-    """A word or phone and when it is said."""
+class Token(NamedTuple):
+    """A word or phone: from `start` to `end` in seconds, and how sure it is, from 0 to 1."""
 
+    text: str
     start: float
-    duration: float
-    token: str
+    end: float
+    confidence: float = 1.0
 
 
-def write_ctm(path: str | Path, utterances: Mapping[str, Sequence[Timed]]) -> None:
-    r"""Write a ctm file, utterances sorted by code point, times rounded to milliseconds.
+class Place(NamedTuple):
+    """Where an utterance is: in which recording, in which of its channels, and from which second on."""
 
-    Example
-    -------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "phones.ctm")
-    >>> write_ctm(path, {"u1": [Timed(0.0, 0.342, "SIL"), Timed(0.342, 0.05, "k")]})
-    >>> path.read_text()
-    'u1 1 0.000 0.342 SIL\nu1 1 0.342 0.050 k\n'
-    >>> read_ctm(path)
-    {'u1': [Timed(start=0.0, duration=0.342, token='SIL'), Timed(start=0.342, duration=0.05, token='k')]}
-    """
-    lines = [
-        f"{utterance} 1 {start:.3f} {duration:.3f} {token}\n"
-        for utterance in sorted(utterances)
-        for start, duration, token in utterances[utterance]
-    ]
-    with writing(path) as part:
-        part.write_text("".join(lines), encoding="utf-8")
+    recording: str
+    channel: str
+    start: float
+
+    def shifted(self, tokens: Iterable[Token]) -> list[Token]:
+        """Tokens of the utterance with their times in the recording."""
+        return [token._replace(start=token.start + self.start, end=token.end + self.start) for token in tokens]
 
 
-def read_ctm(path: str | Path) -> dict[str, list[Timed]]:
-    """Read a ctm file: utterance -> its tokens in the order of the file; confidences are left out.
+def place(utterance: str, data: DataDir | None = None) -> Place:
+    """Where an utterance is; a recording of its own without a data directory.
 
     Raises
     ------
     InputError
-        With file and line, when a line is no such entry, or a token begins before the one before it.
+        When the data directory has no such utterance.
+
+    Example
+    -------
+    >>> place("anna-1")
+    Place(recording='anna-1', channel='1', start=0.0)
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    utterances: dict[str, list[Timed]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        timed, utterance = _parse(line, f"{path}:{number}")
-        earlier = utterances.setdefault(utterance, [])
-        if earlier and timed.start < earlier[-1].start:
-            raise InputError(
-                f"{path}:{number}: '{timed.token}' of utterance {utterance} starts at {timed.start:g} s, but the one "
-                f"above it at {earlier[-1].start:g} s"
-            )
-        earlier.append(timed)
-    return utterances
+    if data is None:
+        return Place(utterance, "1", 0.0)
+    if utterance not in data.utt2spk:
+        raise InputError(f"{data.path}: there is no utterance '{utterance}', which is aligned; is it another set's?")
+    recording = data.recording(utterance)
+    channel = "AB"[data.channels[recording]] if recording in data.channels else "1"
+    segment = data.segments.get(utterance)
+    return Place(recording, channel, segment.start if segment else 0.0)
 
 
-def _parse(line: str, place: str) -> tuple[Timed, str]:
+def write_ctm(path: Path, tokens: Iterable[tuple[Place, Token]]) -> None:
+    """Write lines of ``recording channel start duration token confidence``, by recording, channel and time.
+
+    Times have four decimals: with Kaldi's usual two, frames' boundaries would be rounded.
+
+    Parameters
+    ----------
+    path : Path
+    tokens : iterable of (Place, Token)
+        With times in the recording.
+    """
+    rows = sorted(tokens, key=lambda row: (row[0].recording, row[0].channel, row[1].start, row[1].end))
+    with writing(path) as part:
+        part.write_text("".join(_line(place, token) for place, token in rows), encoding="utf-8")
+
+
+def _line(place: Place, token: Token) -> str:
+    start, end = round(token.start, 4), round(token.end, 4)  # so that what touches does so in the file as well
+    return f"{place.recording} {place.channel} {start:.4f} {end - start:.4f} {token.text} {token.confidence:.4f}\n"
+
+
+def read_ctm(path: Path) -> dict[tuple[str, str], list[Token]]:
+    """Read a CTM file: (recording, channel) -> tokens in the order of the file.
+
+    Comments, ``;;``, are left out; the confidence may be missing.
+
+    Raises
+    ------
+    InputError
+        With file and line, when it is missing, not UTF-8, or a line is not of that form.
+    """
     try:
-        utterance, _, start, duration, token = line.split()[:5]
-        timed = Timed(float(start), float(duration), token)
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
+    tokens: dict[tuple[str, str], list[Token]] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.startswith(";;"):
+            recording, channel, token = _parse(line.split(), f"{path}:{number}")
+            tokens.setdefault((recording, channel), []).append(token)
+    return tokens
+
+
+def _parse(fields: list[str], where: str) -> tuple[str, str, Token]:
+    try:
+        recording, channel, start, duration, text, *rest = fields
+        times = float(start), float(duration)
+        confidence = float(rest[0]) if rest else 1.0
     except ValueError as error:
-        raise InputError(f"{place}: '{line}' is not 'utterance channel start duration token'") from error
-    if not (math.isfinite(timed.start) and math.isfinite(timed.duration) and timed.duration >= 0):
-        raise InputError(f"{place}: '{line}' holds a time that is negative or not a finite number")
-    return timed, utterance
+        raise InputError(
+            f"{where}: '{' '.join(fields)}' is not 'recording channel start duration token' with times in seconds"
+        ) from error
+    if not all(map(math.isfinite, times)) or min(times) < 0:
+        raise InputError(f"{where}: it starts at {start} s and lasts {duration} s; neither can be below 0")
+    return recording, channel, Token(text, times[0], sum(times), confidence)

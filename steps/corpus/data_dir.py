@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import numpy as np
 
@@ -244,6 +245,17 @@ def _portable(entry: str, base: Path) -> str:
     if file is None or file == parse_wav_entry(entry, Path()).path:
         return entry
     return str(file.absolute())
+
+
+def file_name(utterance: str, suffix: str = "wav") -> str:
+    """Name an utterance's file; what no file name can hold is written as in addresses of the web.
+
+    Example
+    -------
+    >>> file_name("anna-1"), file_name("../anna/1")
+    ('anna-1.wav', '..%2Fanna%2F1.wav')
+    """
+    return f"{quote(utterance, safe='')}.{suffix}"
 
 
 def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = False) -> tuple[np.ndarray, int]:

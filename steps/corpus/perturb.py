@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import soundfile
 
 from steps.corpus.audio import resample
-from steps.corpus.data_dir import DataDir, read_utterance_audio
+from steps.corpus.data_dir import DataDir, file_name, read_utterance_audio
 from steps.errors import InputError
 from steps.parallel import Run
 
@@ -45,17 +44,6 @@ def perturbed_id(identifier: str, factor: float) -> str:
     ('sp0.9-anna-1', 'anna-1')
     """
     return identifier if factor == 1 else f"sp{factor:g}-{identifier}"
-
-
-def file_name(utterance: str) -> str:
-    """Name an utterance's audio file; what no file name can hold is written as in addresses of the web.
-
-    Example
-    -------
-    >>> file_name("anna-1"), file_name("../anna/1")
-    ('anna-1.wav', '..%2Fanna%2F1.wav')
-    """
-    return f"{quote(utterance, safe='')}.wav"
 
 
 def perturb(

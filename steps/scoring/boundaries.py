@@ -6,44 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from steps.corpus.ctm import Timed
+from steps.corpus.ctm import Token
 from steps.scoring.wer import score
 
 TOLERANCES_MS = (10, 20, 50)
 
 
-def frame_boundary(frame: int, shift_ms: float = 10.0, window_ms: float = 25.0) -> float:
-    """Where, in seconds, the boundary before a frame lies: halfway between its middle and that of the frame before.
-
-    Frame t covers ``[shift t, shift t + window)`` (Kaldi's ``--snip-edges=true``), so that the boundary between frames
-    t-1 and t is at ``shift (t - 1/2) + window / 2``.
-
-    Example
-    -------
-    >>> frame_boundary(3)
-    0.0375
-    """
-    return (shift_ms * (frame - 0.5) + window_ms / 2) / 1000
-
-
-def times_of_frames(
-    phones: Sequence[tuple[str, int, int]], shift_ms: float = 10.0, window_ms: float = 25.0
-) -> list[Timed]:
-    """Turn phones with their first frame and number of frames into times.
-
-    Example
-    -------
-    >>> times_of_frames([("SIL", 0, 4), ("k", 4, 3)])[1].start
-    0.0475
-    """
-    edges = [frame_boundary(frame, shift_ms, window_ms) for _, first, n in phones for frame in (first, first + n)]
-    return [
-        Timed(start, end - start, phone)
-        for (phone, _, _), start, end in zip(phones, edges[::2], edges[1::2], strict=True)
-    ]
-
-
-def boundary_offsets(reference: Sequence[Timed], hypothesis: Sequence[Timed]) -> np.ndarray:
+def boundary_offsets(reference: Sequence[Token], hypothesis: Sequence[Token]) -> np.ndarray:
     """Offsets of an utterance's phone boundaries from those of the reference.
 
     A boundary is the beginning of each phone but the first. Where the two sequences of phones differ, they are aligned
@@ -51,7 +20,7 @@ def boundary_offsets(reference: Sequence[Timed], hypothesis: Sequence[Timed]) ->
 
     Parameters
     ----------
-    reference, hypothesis : sequence of Timed
+    reference, hypothesis : sequence of Token
         The phones in order.
 
     Returns
@@ -61,12 +30,12 @@ def boundary_offsets(reference: Sequence[Timed], hypothesis: Sequence[Timed]) ->
 
     Example
     -------
-    >>> reference = [Timed(0.0, 0.1, "SIL"), Timed(0.1, 0.2, "a"), Timed(0.3, 0.1, "b"), Timed(0.4, 0.1, "SIL")]
-    >>> hypothesis = [Timed(0.0, 0.12, "SIL"), Timed(0.12, 0.16, "a"), Timed(0.28, 0.3, "b")]
+    >>> reference = [Token("SIL", 0.0, 0.1), Token("a", 0.1, 0.3), Token("b", 0.3, 0.4), Token("SIL", 0.4, 0.5)]
+    >>> hypothesis = [Token("SIL", 0.0, 0.12), Token("a", 0.12, 0.28), Token("b", 0.28, 0.58)]
     >>> boundary_offsets(reference, hypothesis).round(3)
     array([ 0.02, -0.02])
     """
-    texts = ({"": " ".join(timed.token for timed in side)} for side in (reference, hypothesis))
+    texts = ({"": " ".join(token.text for token in side)} for side in (reference, hypothesis))
     matched, i, j = [], 0, 0
     for ref, hyp in score(*texts).alignments[""]:
         if ref == hyp:

@@ -12,20 +12,21 @@ within 10, 20 and 50 ms of the labels', the median of the distances and the mean
 import argparse
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from steps.adapt import adapt
 from steps.align import align_data
-from steps.corpus.ctm import Timed, read_ctm
+from steps.corpus.ctm import Token, read_ctm
 from steps.errors import InputError
-from steps.hmm.acoustic_model import load_acoustic_model
-from steps.hmm.alignments import read_alignments
-from steps.hmm.transitions import split_phones
+from steps.hmm.alignments import read_aligned
+from steps.hmm.transitions import read_transition_model, split_phones
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
-from steps.scoring.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets, times_of_frames
+from steps.scoring.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--nj", type=int, default=1, help="number of processes")
     args = parser.parse_args()
     data, exp = args.workdir / "data", args.workdir / "exp"
-    reference = read_ctm(data / "local/reference/phones.ctm")
+    reference = {utt: phones for (utt, _), phones in read_ctm(data / "local/reference/phones.ctm").items()}
     total = sum(len(phones) - 1 for phones in reference.values())
     models = {name: exp / name for name in ("mono", "tri", "sat")} | {"nnet": exp / args.nnet}
     summary: dict[str, Any] = dict.fromkeys(models)
@@ -68,15 +69,20 @@ def _phones(lang: Path) -> dict[int, str]:
     return {number: phone for phone, number in read_symbols(lang / "phones.txt").items() if phone[0] not in "<#"}
 
 
-def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dict[str, list[Timed]]:
+def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dict[str, list[Token]]:
     """Align a data directory and give each utterance's phones with their times."""
-    align_data(data, lang, model, ali, nj=nj)
-    names, acoustic = _phones(lang), load_acoustic_model(model)
-    frames = acoustic.features["frame_shift_ms"], acoustic.features["frame_length_ms"]
+    speakers, independent = None, model / f"{model.name}_si"
+    if independent.is_dir():  # a model of adapted speakers
+        first, speakers = ali.with_name(f"{ali.name}_si"), ali.with_name(f"{ali.name}_fmllr")
+        align_data(data, lang, independent, first, nj=nj)
+        adapt(data, lang, model, first, speakers, nj=nj)
+    align_data(data, lang, model, ali, speakers=speakers, nj=nj)
+    names, aligned, transitions = _phones(lang), read_aligned(ali), read_transition_model(ali)
     found = {}
-    for utterance, tids in read_alignments(ali).items():
-        phones = [(names[phone], first, n) for phone, first, n in split_phones(acoustic.transitions, tids)]
-        found[utterance] = times_of_frames(phones, *frames)
+    for utterance, tids in aligned.tids.items():
+        edge = partial(aligned.times.boundary, frames=len(tids))
+        phones = split_phones(transitions, tids)
+        found[utterance] = [Token(names[phone], edge(first), edge(first + n)) for phone, first, n in phones]
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from local.dict_dir import write_dict_dir
-from steps.corpus.ctm import Timed, write_ctm
+from steps.corpus.ctm import Token, place, write_ctm
 from steps.errors import InputError
 from tests.bench import boundaries
 from tests.steps import synthetic
@@ -25,11 +25,16 @@ def workdir(tmp_path_factory):
     shutil.copytree(corpus / "lang", data / "lang")
     shutil.copytree(corpus / "data/dev", data / "local/phones")
     spoken = truth()
-    lines = (f"{utt} {' '.join(phone.token for phone in phones)}\n" for utt, phones in sorted(spoken.items()))
+    lines = (f"{utt} {' '.join(phone.text for phone in phones)}\n" for utt, phones in sorted(spoken.items()))
     (data / "local/phones/text").write_text("".join(lines))
-    write_ctm(data / "local/reference/phones.ctm", spoken)
+    write_reference(data, spoken)
     write_dict_dir(data / "local/dict_phones", {phone: [(phone,)] for phone in ("SIL", *synthetic.TONES)})
     return work
+
+
+def write_reference(data, utterances):
+    times = ((place(utterance), phone) for utterance, phones in utterances.items() for phone in phones)
+    write_ctm(data / "local/reference/phones.ctm", times)
 
 
 def truth():
@@ -39,10 +44,10 @@ def truth():
         phones, begin = [], 0.0
         for phone, samples in synthetic.speak(words, random):
             seconds = len(samples) / synthetic.RATE
-            if phones and phone == phones[-1].token == "SIL":
-                phones[-1] = phones[-1]._replace(duration=phones[-1].duration + seconds)
+            if phones and phone == phones[-1].text == "SIL":
+                phones[-1] = phones[-1]._replace(end=begin + seconds)
             else:
-                phones.append(Timed(begin, seconds, phone))
+                phones.append(Token(phone, begin, begin + seconds))
             begin += seconds
         spoken[utterance] = phones
     return spoken
@@ -69,8 +74,8 @@ def test_boundaries_of_tones_are_found(workdir, capsys, monkeypatch):
 
 def test_offsets_are_the_models_minus_the_labels(workdir, tmp_path, capsys, monkeypatch):
     work = shutil.copytree(workdir, tmp_path / "work")
-    later = {utt: [p._replace(start=p.start + 0.1) for p in phones] for utt, phones in truth().items()}
-    write_ctm(work / "data/local/reference/phones.ctm", later)
+    later = {u: [p._replace(start=p.start + 0.1, end=p.end + 0.1) for p in phones] for u, phones in truth().items()}
+    write_reference(work / "data", later)
     (_, before), (_, after) = run(workdir, capsys, monkeypatch), run(work, capsys, monkeypatch)
     assert after["mono"]["50"] == 0
     assert after["mono"]["mean_ms"] == pytest.approx(before["mono"]["mean_ms"] - 100, abs=0.1)

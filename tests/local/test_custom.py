@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from local.custom import copy_lm, custom, repeatable
+from local.custom import copy_lm, custom
 from local.dict_dir import read_pronunciations
 from steps.cli import command
 from steps.corpus.data_dir import Segment, read_data_dir
@@ -211,7 +211,7 @@ def test_words_without_letters(tmp_path, sets):
 def test_command_line_takes_several_tests(tmp_path, sets, monkeypatch):
     other = write_set(tmp_path / "in/noisy", {"d-1": "no"}, "d")
     arguments = ["--train", sets["train"], "--dev", sets["dev"], "--test", sets["test"][0], f"--test={other}"]
-    command(custom, repeatable([*map(os.fspath, arguments[:-1]), arguments[-1], str(tmp_path / "data")]))
+    command(custom, [*map(os.fspath, arguments[:-1]), arguments[-1], str(tmp_path / "data")])
     assert (tmp_path / "data/noisy/text").is_file()
     assert (tmp_path / "data/clean/text").is_file()
     monkeypatch.setattr(sys, "argv", ["custom"])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.festvox_labels import cut_into_words, pronunciations, read_labels, spoken_words
-from steps.corpus.ctm import Timed
+from steps.corpus.ctm import Token
 from steps.errors import InputError
 
 SPOKEN = {  # as Festival says them with this voice, each in some sentence of the corpus
@@ -28,9 +28,9 @@ def write(path, *lines, header="#\n"):
 def test_labels(tmp_path):
     path = write(tmp_path / "a.lab", "0.10200 125 pau", "0.15200 125 k", "0.30000 125 pau", "0.4 125 pau", "0.5 125 aa")
     labels = read_labels(path)
-    assert [phone.token for phone in labels] == ["SIL", "k", "SIL", "aa"]
+    assert [phone.text for phone in labels] == ["SIL", "k", "SIL", "aa"]
     assert [phone.start for phone in labels] == [0.0, 0.102, 0.152, 0.4]
-    assert [phone.duration for phone in labels] == pytest.approx([0.102, 0.05, 0.248, 0.1])
+    assert [phone.end - phone.start for phone in labels] == pytest.approx([0.102, 0.05, 0.248, 0.1])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_letters_that_are_not_spoken(words, phones):
 
 
 def labels(text):
-    return [Timed(float(i), 1.0, phone) for i, phone in enumerate(text.split())]
+    return [Token(phone, float(i), float(i + 1)) for i, phone in enumerate(text.split())]
 
 
 def test_variants_are_gathered():

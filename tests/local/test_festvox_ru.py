@@ -70,13 +70,13 @@ def test_prepare(tmp_path, capsys):
 def test_reference_and_phones_as_words(tmp_path):
     data = tmp_path / "data"
     prepare_festvox_ru(write_corpus(tmp_path / "corpus"), data)
-    reference = read_ctm(data / "local/reference/phones.ctm")
-    assert [(phone.token, round(10 * phone.start)) for phone in reference["nsh-ru_0001"]] == [
+    reference = {utt: said for (utt, _), said in read_ctm(data / "local/reference/phones.ctm").items()}
+    assert [(phone.text, round(10 * phone.start)) for phone in reference["nsh-ru_0001"]] == [
         *(("SIL", 0), ("d", 1), ("aa", 2), ("SIL", 3), ("d", 4), ("aa", 5), ("SIL", 6))
     ]
-    assert reference["nsh-ru_0001"][-1].duration == pytest.approx(0.2)  # two pauses
+    assert reference["nsh-ru_0001"][-1].end == pytest.approx(reference["nsh-ru_0001"][-1].start + 0.2)  # two pauses
     phones = read_data_dir(data / "local/phones")
-    assert phones.text == {utt: " ".join(phone.token for phone in said) for utt, said in reference.items()}
+    assert phones.text == {utt: " ".join(phone.text for phone in said) for utt, said in reference.items()}
     prepare_lang(data / "train", data / "local/dict", tmp_path / "lang")
     prepare_lang(data / "local/phones", data / "local/dict_phones", tmp_path / "lang_phones", sil_prob=0)
     words, own = ((tmp_path / name / "phones.txt").read_text().splitlines() for name in ("lang", "lang_phones"))

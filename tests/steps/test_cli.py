@@ -237,11 +237,11 @@ def test_lists_and_flags_that_have_to_be_given(call_with_lists):
     }
     assert call_with_lists("a b --model m --out=o") == expected
     assert call_with_lists("--model m --oov a b --out o") == expected | {"oov": True}
-    assert call_with_lists("a b --words x y-z --model m --out o") == expected | {"words": ["x", "y-z"]}
+    assert call_with_lists("--words x a b --words=y-z --model m --out o") == expected | {"words": ["x", "y-z"]}
     for line, lacking in (("a --out o", "model"), ("a --model m", "out"), ("--model m --out o", "files")):
         with pytest.raises(SystemExit, match=f"^error: the following arguments are required: {lacking}\n"):
             call_with_lists(line)
-    with pytest.raises(SystemExit, match=r"argument --words: expected at least one argument"):
+    with pytest.raises(SystemExit, match="argument --words.*: expected one argument"):
         call_with_lists("a --model m --out o --words")
     with pytest.raises(SystemExit, match=r"unrecognized arguments: --mode; did you mean 'model'\?|--mode m"):
         call_with_lists("a --mode m --model m --out o")
@@ -255,5 +255,5 @@ def test_help_of_lists(call_with_lists, capsys):
     with pytest.raises(SystemExit):
         call_with_lists("--help")
     text = capsys.readouterr().out
-    for help_text in ("recordings One or more.", "a trained one (required", "only these One or more."):
+    for help_text in ("recordings One or more.", "a trained one (required", "only these"):
         assert help_text in text

@@ -1,11 +1,13 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.feats.options import MfccOptions, to_json
+from steps.feats.compute import compute_features
+from steps.feats.options import FbankOptions, MfccOptions, to_json
 from steps.hmm.segments import FrameTimes, divide, frame_times, phone_labels
 from steps.lang.lexicon import Entry
 from steps.lang.lexicon_fst import lexicon_fst
@@ -93,3 +95,14 @@ def test_silence_of_a_word_is_the_words():
     assert divide([1, 2, 1, 3, 1, 1], [2, 1], labelled) in ([(1, 3), (4, 1)], [(1, 3), (5, 1)])
     assert divide([1], [], labelled) == []
     assert divide([], [], labelled) == []
+
+
+def test_boundary_lies_between_the_middles_of_two_frames():
+    """A click moves the frames whose window it is in the middle of most: their middles surround the boundary."""
+    rate, frame = 16000, 20
+    samples = np.full(rate // 2, 1e-3, dtype=np.float32)
+    samples[round(FrameTimes(0.01, 0.025).boundary(frame, 48) * rate)] = 0.5
+    options = FbankOptions(sample_rate=rate)
+    energy = compute_features(samples, options, "u").mean(axis=1)
+    assert set(np.argsort(energy)[-2:]) == {frame - 1, frame}
+    assert energy[frame - 1] == pytest.approx(energy[frame], abs=0.1)

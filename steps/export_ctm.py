@@ -1,0 +1,82 @@
+"""Write the times of words and phones."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from steps.cli import command
+from steps.corpus.ctm import Place, Token, place, write_ctm
+from steps.corpus.data_dir import DataDir, file_name, read_data_dir
+from steps.corpus.textgrid import write_textgrid
+from steps.errors import InputError
+from steps.hmm.alignments import read_aligned
+from steps.hmm.labels import Labeller, Labels, labeller_of
+from steps.output import output_dir
+
+
+def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utterances: list[str] | None = None) -> None:
+    """Write the words and phones of an alignment with their times and confidences, as CTM and as TextGrids.
+
+    OUT/words.ctm and OUT/phones.ctm have lines of recording, channel, start, duration, token and confidence (Kaldi's
+    get_train_ctm.sh); OUT/textgrid/UTTERANCE.TextGrid, for Praat or ELAN, the tiers words and phones. Silence between
+    words is a phone in phones.ctm, and an empty interval in the TextGrids.
+
+    A boundary between two frames lies in the middle of what both of them see: 7.5 ms after the second one begins, with
+    windows of 25 ms every 10 ms. The confidence is the geometric mean of the posteriors of the frames' phones.
+
+    Parameters
+    ----------
+    ali : Path
+        Alignment directory, from steps.align.
+    lang : Path
+        Language directory that it was aligned with.
+    out : Path
+        The directory to write.
+    data : Path
+        Data directory with the audio. Where it has segments, times in the CTM files are those in the recording; without
+        it, and in TextGrids, those in the utterance.
+    utterances : list
+        Export these only.
+    """
+    if out.exists() and not (out / "words.ctm").exists():
+        raise InputError(f"{out}: is there already, with other things in it; give the name of a new directory")
+    aligned = read_aligned(ali)
+    recordings = read_data_dir(data) if data else None
+    if unknown := [utterance for utterance in utterances or () if utterance not in aligned]:
+        raise InputError(f"{ali}: there is no utterance '{unknown[0]}' in it, or it could not be aligned")
+    labeller = labeller_of(aligned, lang)
+    chosen = sorted(set(aligned if utterances is None else utterances))
+    labels = {u: labeller.labels(u, aligned.text[u], aligned[u]) for u in chosen}
+    with output_dir(out) as folder:
+        write_labels(folder, labels, labeller, recordings)
+    words = sum(len(found.words) for found in labels.values())
+    print(f"{out}: {words} words of {len(labels)} utterances")
+
+
+def write_labels(folder: Path, labels: Mapping[str, Labels], labeller: Labeller, data: DataDir | None = None) -> None:
+    """Write words.ctm, phones.ctm and textgrid/ into a directory.
+
+    Parameters
+    ----------
+    folder : Path
+    labels : mapping
+        Utterance id -> words and phones.
+    labeller : Labeller
+        That found them.
+    data : DataDir, optional
+        Says where the utterances are.
+    """
+    for kind in Labels._fields:
+        write_ctm(folder / f"{kind}.ctm", _placed(labels, kind, data))
+    for utterance, found in labels.items():
+        write_textgrid(folder / "textgrid" / file_name(utterance, "TextGrid"), labeller.tiers(found), found.end)
+
+
+def _placed(labels: Mapping[str, Labels], kind: str, data: DataDir | None) -> Iterator[tuple[Place, Token]]:
+    """Give words or phones with their times in the recordings."""
+    for utterance, found in labels.items():
+        where = place(utterance, data)
+        yield from ((where, token) for token in where.shifted(getattr(found, kind)))
+
+
+if __name__ == "__main__":
+    command(export_ctm)
