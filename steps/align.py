@@ -18,7 +18,7 @@ from steps.hmm.alignments import Aligned, check_failed, copy_model_files, say_fa
 from steps.hmm.confidence import phone_log_posteriors
 from steps.hmm.segments import frame_times
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
-from steps.hmm.transforms import TransformedFeatures, write_transform
+from steps.hmm.transforms import TransformedFeatures, read_transform, write_transform
 from steps.hmm.tree import Tree, read_tree
 from steps.hmm.viterbi import AlignOptions, align
 from steps.output import output_dir, writing
@@ -95,7 +95,7 @@ def align_data(
         times = frame_times(read_json(model / "model.json")["features"])
         write_aligned(folder, ali, aligned, utterance_text(data), times, posterior_scale)
         copy_model_files(model, folder)
-        transform = source.features().transform
+        transform = read_transform(speakers) if speakers else load_acoustic_model(model).transform
         if not transform.does_nothing:
             write_transform(folder, transform)
         with writing(folder / "failed.json") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steps.cli import command
 from steps.feats.reader import training_options
-from steps.hmm.acoustic_model import write_gmm_model
+from steps.hmm.acoustic_model import lang_entry, write_gmm_model
 from steps.hmm.blocks import Material, compile_blocks
 from steps.hmm.em import Training, clean_up, expect_maximise
 from steps.hmm.mono import MonoOptions, flat_start
@@ -57,7 +57,7 @@ def train_mono(
         training = Training(folder, blocks, silence_phones(lang), mono, seed, run)
         if not training.state.exists():
             flat_start(training)
-        write_gmm_model(folder, expect_maximise(training), material.options, seed)
+        write_gmm_model(folder, expect_maximise(training), material.options, lang_entry(lang, exp), seed)
         clean_up(training)
 
 

@@ -23,7 +23,7 @@ from nnet.train import train
 from steps.cli import command
 from steps.errors import InputError
 from steps.feats.reader import load_features, training_options
-from steps.hmm.acoustic_model import tree_hash
+from steps.hmm.acoustic_model import lang_entry, tree_hash
 from steps.hmm.alignments import Alignments, copy_model_files, read_alignments
 from steps.hmm.transitions import read_transition_model
 from steps.output import fingerprint, output_dir
@@ -123,6 +123,7 @@ def train_nnet(
             kind="nnet",
             features=options,
             tree=tree_hash(ali),
+            lang=lang_entry(lang, exp),
             prior_counts=counts.tolist(),
             silence_pdfs=silence,
             seed=seed,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steps.cli import command
 from steps.feats.reader import training_options
-from steps.hmm.acoustic_model import write_gmm_model
+from steps.hmm.acoustic_model import lang_entry, write_gmm_model
 from steps.hmm.blocks import Material, compile_blocks
 from steps.hmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
 from steps.hmm.topology import read_topo, silence_phones
@@ -81,8 +81,9 @@ def train_triphones(
             independent.mkdir(exist_ok=True)
             for name in ("topo", "tree.json"):
                 shutil.copy(folder / name, independent / name)
-            write_gmm_model(independent, speaker_independent(training, system), options, seed)
-        write_gmm_model(folder, system, options, seed)
+            entry = lang_entry(lang, exp / independent.name)
+            write_gmm_model(independent, speaker_independent(training, system), options, entry, seed)
+        write_gmm_model(folder, system, options, lang_entry(lang, exp), seed)
         clean_up(training)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -113,7 +114,7 @@ def _matrix(transform: Transform) -> np.ndarray:
     return np.zeros(0) if transform.matrix is None else transform.matrix
 
 
-def write_gmm_model(folder: Path, system: System, features: dict[str, Any], seed: int) -> None:
+def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang: str, seed: int) -> None:
     """Write a GMM system beside its ``topo`` and ``tree.json``; ``model.json`` is the last of its files.
 
     Parameters
@@ -123,6 +124,8 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], seed
     system : System
     features : dict
         From `steps.feats.reader.training_options`.
+    lang : str
+        From `lang_entry`.
     seed : int
         Of its training.
     """
@@ -130,16 +133,60 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], seed
     write_transition_model(folder / "transitions.npz", system.transitions)
     if not system.transform.does_nothing:
         write_transform(folder, system.transform)
-    num_pdfs = system.transitions.num_pdfs
-    about = {"kind": "gmm", "features": features, "num_pdfs": num_pdfs, "tree": tree_hash(folder), "seed": seed}
+    about = {
+        "kind": "gmm",
+        "features": features,
+        "num_pdfs": system.transitions.num_pdfs,
+        "tree": tree_hash(folder),
+        "lang": lang,
+        "seed": seed,
+    }
     with writing(folder / "model.json") as part:
         part.write_text(json.dumps(about, indent=1))
+
+
+def independent_model(model: Path) -> Path | None:
+    """The model of the same states for speakers who are not known yet, where a model is one of adapted speakers."""
+    folder = model / f"{model.name}_si"
+    return folder if folder.is_dir() else None
 
 
 def tree_hash(folder: str | Path) -> str:
     """Identify the meaning of a model's pdf-ids and transition-ids."""
     content = b"".join(Path(folder, name).read_bytes() for name in ("topo", "tree.json"))
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def lang_entry(lang: Path, model: Path) -> str:
+    """What a model.json says of the lang directory of its training: the way there from the model directory.
+
+    Example
+    -------
+    >>> lang_entry(Path("data/lang"), Path("exp/mono"))
+    '../../data/lang'
+    """
+    return os.path.relpath(lang.resolve(), model.resolve())
+
+
+def training_lang(model: Path) -> Path:
+    """Find the lang directory that a model was trained with.
+
+    Raises
+    ------
+    InputError
+        When its model.json does not name one, or it is not there any more.
+    """
+    entry = read_json(model / "model.json").get("lang")
+    if entry is None:
+        raise InputError(
+            f"{model}/model.json does not say which lang directory it was trained with; give it with --lang"
+        )
+    lang = Path(os.path.relpath(model.resolve() / entry))
+    if not (lang / "L.fst").is_file():
+        raise InputError(
+            f"{model}: the lang directory that it was trained with is not at {lang} any more; give it with --lang"
+        )
+    return lang
 
 
 def _gmm_scores(gmms: DiagGmms, features: Sequence[np.ndarray], silence_deweight: float = 1.0) -> list[np.ndarray]:

@@ -241,7 +241,7 @@ def test_lists_and_flags_that_have_to_be_given(call_with_lists):
     for line, lacking in (("a --out o", "model"), ("a --model m", "out"), ("--model m --out o", "files")):
         with pytest.raises(SystemExit, match=f"^error: the following arguments are required: {lacking}\n"):
             call_with_lists(line)
-    with pytest.raises(SystemExit, match="argument --words.*: expected one argument"):
+    with pytest.raises(SystemExit, match=r"argument --words.*: expected one argument"):
         call_with_lists("a --model m --out o --words")
     with pytest.raises(SystemExit, match=r"unrecognized arguments: --mode; did you mean 'model'\?|--mode m"):
         call_with_lists("a --mode m --model m --out o")

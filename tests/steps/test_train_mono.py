@@ -23,8 +23,10 @@ def arrays(folder):
 def assert_same_model(one, other):
     for key, array in arrays(one).items():
         np.testing.assert_array_equal(array, arrays(other)[key], err_msg=str(key))
-    for name in ("topo", "tree.json", "model.json", "iterations.jsonl"):
+    for name in ("topo", "tree.json", "iterations.jsonl"):
         assert (one / name).read_bytes() == (other / name).read_bytes()
+    abouts = [json.loads((folder / "model.json").read_text()) for folder in (one, other)]
+    assert abouts[0] | {"lang": abouts[1]["lang"]} == abouts[1]  # the way to it is another one
 
 
 def records(folder):
@@ -48,6 +50,7 @@ def test_what_is_written(work):
     about = json.loads((folder / "model.json").read_text())
     assert (about["kind"], about["num_pdfs"], about["seed"]) == ("gmm", 2 * 5 + 6 * 3, 1)
     assert about["features"]["sample_rate"] == synthetic.RATE
+    assert about["lang"] == "../lang"
     log = records(folder)
     assert [record["iteration"] for record in log] == list(range(9))
     assert log[-1]["gaussians"] == synthetic.MONO.num_gaussians

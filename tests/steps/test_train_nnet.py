@@ -74,6 +74,7 @@ def test_model_directory_holds_all_that_decoding_needs(data, capsys):
     assert model.config == SMALL
     assert (about["input_dim"], about["num_pdfs"], about["delay"], about["seed"]) == (40, 8, 2, 1)
     assert about["features"] == to_json(FbankOptions())
+    assert about["lang"] == "../lang"
     assert about["silence_pdfs"] == [0, 1, 2, 3, 4]  # five states of phone 1
     counts = sum(np.bincount(data.model.tid_to_pdf[tids], minlength=8) for tids in read_alignments(data.ali).values())
     assert about["prior_counts"] == counts.tolist()

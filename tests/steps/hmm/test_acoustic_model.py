@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from nnet.config import ModelConfig
 from nnet.model import AcousticModel, initialise, log_posteriors, save_model
 from steps.errors import InputError
 from steps.feats.reader import load_features
-from steps.hmm.acoustic_model import PRIOR_FLOOR, load_acoustic_model, log_priors, tree_hash
+from steps.hmm.acoustic_model import PRIOR_FLOOR, lang_entry, load_acoustic_model, log_priors, training_lang, tree_hash
 from steps.hmm.gmm import read_gmms
 
 
@@ -72,3 +74,28 @@ def test_model_of_another_tree(copy):
     (folder / "model.json").write_text(json.dumps(about | {"num_pdfs": 5}))
     with pytest.raises(InputError, match="mono: the model has 5 pdfs, but its tree has 28"):
         load_acoustic_model(folder)
+
+
+def test_lang_directory_of_the_training(work, tmp_path, monkeypatch):
+    shutil.copytree(work / "lang", tmp_path / "corpus/data/lang")
+    shutil.copytree(work / "mono", tmp_path / "corpus/exp/mono")
+    (tmp_path / "corpus/exp/link").symlink_to("mono")
+    about = json.loads((work / "mono/model.json").read_text())
+    about["lang"] = lang_entry(tmp_path / "corpus/data/lang", tmp_path / "corpus/exp/mono")
+    (tmp_path / "corpus/exp/mono/model.json").write_text(json.dumps(about))
+    (tmp_path / "corpus").rename(tmp_path / "moved")  # both together
+    for name in ("mono", "link"):
+        assert training_lang(tmp_path / "moved/exp" / name).resolve() == tmp_path / "moved/data/lang"
+    monkeypatch.chdir(tmp_path / "moved/exp")
+    assert str(training_lang(Path("mono"))) == "../data/lang"
+    (tmp_path / "moved/data/lang").rename(tmp_path / "moved/data/other")
+    with pytest.raises(
+        InputError, match=r"^mono: the lang .* trained with is not at \.\./data/lang any more; give it with --lang$"
+    ):
+        training_lang(Path("mono"))
+    del about["lang"]
+    Path("mono/model.json").write_text(json.dumps(about))
+    with pytest.raises(
+        InputError, match=r"^mono/model\.json does not say which lang directory it was trained with; give"
+    ):
+        training_lang(Path("mono"))

@@ -1,0 +1,183 @@
+"""Align recordings with their transcripts, without a data directory."""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tabulate import tabulate
+
+from steps.align import POSTERIOR_SCALE, Source, align_utterances
+from steps.cli import command
+from steps.corpus.audio import AudioSource, audio_info, read_audio, resample
+from steps.corpus.ctm import Token
+from steps.corpus.data_dir import DataDir, write_data_dir
+from steps.corpus.split import normalise_transcript
+from steps.errors import InputError
+from steps.export_ctm import write_labels
+from steps.hmm.acoustic_model import load_acoustic_model, training_lang
+from steps.hmm.labels import read_labeller
+from steps.hmm.segments import frame_times
+from steps.hmm.training_graph import Pronouncer, read_pronouncer
+from steps.hmm.viterbi import AlignOptions
+from steps.parallel import jobs
+
+
+def align_files(
+    files: list[Path],
+    *,
+    model: Path,
+    out: Path,
+    lang: Path | None = None,
+    align: AlignOptions = AlignOptions(),
+    posterior_scale: float = POSTERIOR_SCALE,
+    oov_to_unk: bool = False,
+    nj: int = 1,
+) -> None:
+    """Align recordings with their transcripts: AUDIO TEXT AUDIO TEXT ...
+
+    Prints a table of the words with their times and confidences, and writes OUT/textgrid/NAME.TextGrid for each
+    recording, NAME being that of the audio file without its suffix, OUT/words.ctm and OUT/phones.ctm (see
+    steps.export_ctm). Files of these names are replaced, others stay.
+
+    Audio is what libsndfile reads (wav, flac, ogg, mp3, ...) at any sampling rate; channels are averaged. A transcript
+    is a text file in UTF-8 with the words as the lexicon spells them.
+
+    Parameters
+    ----------
+    files : list
+        Recordings, each followed by its transcript.
+    model : Path
+        Acoustic model: a GMM system or a network.
+    out : Path
+        The directory to write into.
+    lang : Path
+        Language directory; the one of the model's training where none is given.
+    align : AlignOptions
+        The search.
+    posterior_scale : float
+        Scale of the log likelihoods in confidences.
+    oov_to_unk : bool
+        Take words without a pronunciation as the unknown word instead of refusing them.
+    nj : int
+        Number of processes.
+    """
+    recordings = name_pairs(files)
+    features = load_acoustic_model(model).features
+    lang = training_lang(model) if lang is None else lang
+    pronouncer = read_pronouncer(lang, oov_to_unk)
+    text = {name: read_words(transcript, pronouncer) for name, (_, transcript) in recordings.items()}
+    labeller = read_labeller(lang, model, frame_times(features))
+    with tempfile.TemporaryDirectory() as folder, jobs(nj) as run:
+        wav = {name: str(Path(folder, f"{i}.wav")) for i, name in enumerate(recordings)}
+        for name, (audio, _) in recordings.items():
+            copy_audio(audio, Path(wav[name]), features["sample_rate"], labeller.times.length)
+        data = DataDir(Path(folder), wav, text, utt2spk={name: name for name in recordings})
+        write_data_dir(folder, data)
+        source = Source(data.path, lang, model, oov_to_unk)
+        aligned, failed = align_utterances(source, align, posterior_scale, run)
+    labels = {name: labeller.labels(name, text[name], aligned[name]) for name in recordings if name in aligned}
+    if labels:
+        write_labels(out, labels, labeller)
+    for name, found in labels.items():
+        print(f"\n{recordings[name][0]}\n{table(found.words)}")
+    if failed:
+        reasons = (f"\n{recordings[name][0]}: {reason}" for name, reason in failed.items())
+        raise InputError(f"{len(failed)} of {len(recordings)} recordings could not be aligned:{''.join(reasons)}")
+    print(f"\n{out}: words.ctm, phones.ctm and textgrid/ are written")
+
+
+def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
+    """Name each recording by its file; give its audio and its transcript.
+
+    Raises
+    ------
+    InputError
+        When a file has no partner, or two recordings have the same name.
+
+    Example
+    -------
+    >>> list(name_pairs([Path("a/one two.wav"), Path("a/12.txt")]))
+    ['one_two']
+    """
+    if len(files) % 2:
+        raise InputError(
+            f"{len(files)} files are given, which cannot be recordings each followed by its transcript: "
+            f"AUDIO TEXT AUDIO TEXT ...; the last one is {files[-1]}"
+        )
+    pairs: dict[str, tuple[Path, Path]] = {}
+    for audio, transcript in zip(files[::2], files[1::2], strict=True):
+        name = re.sub(r"\s", "_", audio.stem)
+        if name in pairs:
+            raise InputError(f"{pairs[name][0]} and {audio} would both be called {name}; rename one of them")
+        pairs[name] = audio, transcript
+    return pairs
+
+
+def read_words(path: Path, pronouncer: Pronouncer) -> str:
+    """Read a transcript, on one line.
+
+    Raises
+    ------
+    InputError
+        When there is no such file or it is no text, holds no word, or one without a pronunciation.
+    """
+    try:
+        words = path.read_text(encoding="utf-8-sig").split()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not text in UTF-8 (byte {error.start}); the recording comes first, then its transcript"
+        ) from error
+    if not words:
+        raise InputError(f"{path}: there is no word in it")
+    if unknown := [word for word in dict.fromkeys(words) if word not in pronouncer.words]:
+        try:
+            pronouncer.word_ids(str(path), " ".join(words))
+        except InputError as error:
+            raise InputError(f"{error}{_other_spellings(unknown, pronouncer)}") from error
+        print(f"{path}: taken as the unknown word: {', '.join(unknown)}")
+    return " ".join(words)
+
+
+def _other_spellings(unknown: Sequence[str], pronouncer: Pronouncer) -> str:
+    """Say which of some words the lexicon has in another case, or without punctuation."""
+    known = {normalise_transcript(word): word for word in sorted(pronouncer.words)}
+    found = [f"{known[key]} for {word}" for word in unknown if (key := normalise_transcript(word)) in known]
+    return f". The lexicon spells {', '.join(found)}" if found else ""
+
+
+def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
+    """Write a recording as one channel at the model's rate, and say what was done to it.
+
+    Parameters
+    ----------
+    audio, copy : Path
+    rate : int
+        In Hz.
+    shortest : float
+        Seconds that it has to last.
+    """
+    source = AudioSource(path=audio)
+    info = audio_info(source)
+    if info.seconds < shortest:
+        raise InputError(f"{audio}: it lasts {info.seconds:.3f} s, which is less than a frame's {shortest:g} s")
+    channels = [read_audio(source, channel)[0] for channel in range(info.channels)]
+    soundfile.write(copy, resample(np.mean(channels, axis=0), info.rate, rate), rate, subtype="FLOAT")
+    done = [f"{info.channels} channels averaged"] if info.channels > 1 else []
+    done += [f"resampled from {info.rate} Hz to {rate} Hz"] if info.rate != rate else []
+    print(f"{audio}: {', '.join([f'{info.seconds:.2f} s', *done])}")
+
+
+def table(words: Sequence[Token]) -> str:
+    """Lay out words, their times in seconds and their confidences."""
+    rows = [[word.text, f"{word.start:.2f}", f"{word.end:.2f}", f"{word.confidence:.2f}"] for word in words]
+    header = ["word", "start", "end", "confidence"]
+    return tabulate(rows, header, disable_numparse=True, colalign=("left", "right", "right", "right"))
+
+
+if __name__ == "__main__":
+    command(align_files)

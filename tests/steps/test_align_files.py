@@ -1,0 +1,172 @@
+import json
+import shutil
+import tempfile
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from praatio import textgrid
+
+from steps.align import align_data
+from steps.align_files import align_files
+from steps.cli import command
+from steps.corpus.ctm import read_ctm
+from steps.corpus.tables import read_table, write_table
+from steps.errors import InputError
+from steps.export_ctm import export_ctm
+from tests.steps import synthetic
+
+
+@pytest.fixture
+def write(work, tmp_path):
+    """Write an utterance of dev as audio and transcript and give the two paths."""
+    texts = read_table(work / "data/dev/text")
+
+    def run(utterance, name, change=lambda samples: samples, rate=synthetic.RATE, text=None):
+        audio, transcript = tmp_path / name, (tmp_path / name).with_suffix(".txt")
+        samples, _ = soundfile.read(work / f"data/dev/{utterance}.wav")
+        soundfile.write(audio, change(samples), rate)
+        transcript.write_text(texts[utterance] if text is None else text, encoding="utf-8")
+        return str(audio), str(transcript)
+
+    return run
+
+
+def at_44100(samples):
+    faster = librosa.resample(samples, orig_sr=synthetic.RATE, target_sr=44100)
+    return np.stack([0.5 * faster, 0.9 * faster], axis=1)
+
+
+def test_recordings_of_all_kinds(work, tmp_path, write, capsys, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    files = [*write("dev-00", "plain.wav"), *write("dev-00", "two channels.flac", at_44100, 44100)]
+    out = tmp_path / "out"
+    command(align_files, ["--model", str(work / "mono"), *files, "--out", str(out)])
+    said = capsys.readouterr().out
+    seconds = soundfile.info(files[0]).duration
+    assert f"{files[0]}: {seconds:.2f} s\n" in said
+    assert f"{files[2]}: {seconds:.2f} s, 2 channels averaged, resampled from 44100 Hz to 8000 Hz\n" in said
+    words = read_ctm(out / "words.ctm")
+    plain, other = words["plain", "1"], words["two_channels", "1"]
+    assert [word.text for word in plain] == (tmp_path / "plain.txt").read_text().split()
+    for one, again in zip(plain, other, strict=True):
+        assert one.text == again.text
+        assert (one.start, one.end) == pytest.approx((again.start, again.end), abs=0.021)
+    rows = [line.split() for line in said.splitlines()]
+    for word in plain:
+        assert [word.text, f"{word.start:.2f}", f"{word.end:.2f}", f"{word.confidence:.2f}"] in rows
+    grids = {path.name for path in (out / "textgrid").iterdir()}
+    assert grids == {"plain.TextGrid", "two_channels.TextGrid"}
+    grid = textgrid.openTextgrid(str(out / "textgrid/plain.TextGrid"), includeEmptyIntervals=False)
+    assert [entry.label for entry in grid.getTier("words").entries] == [word.text for word in plain]
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_what_else_is_in_the_directory_stays(work, tmp_path, write):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine.txt").write_text("mine")
+    for utterance in ("dev-01", "dev-02"):
+        files = write(utterance, f"{utterance}.wav")
+        align_files([tmp_path / name for name in files], model=work / "mono", out=tmp_path / "out")
+    assert (tmp_path / "out/mine.txt").read_text() == "mine"
+    assert len(list((tmp_path / "out/textgrid").iterdir())) == 2
+
+
+def test_same_as_the_alignment_of_a_data_directory(work, tmp_path, write):
+    files = write("dev-04", "dev-04.wav", text="deaf")
+    (tmp_path / "data").mkdir()
+    tables = {"wav.scp": files[0], "text": "deaf", "utt2spk": "dev-04"}
+    for name, value in tables.items():
+        write_table(tmp_path / "data" / name, {"dev-04": value})
+    align_data(tmp_path / "data", work / "lang", work / "mono", tmp_path / "ali")
+    export_ctm(tmp_path / "ali", work / "lang", tmp_path / "expected")
+    command(align_files, [*files, "--model", str(work / "mono"), "--out", str(tmp_path / "out")])
+    for name in ("words.ctm", "phones.ctm", "textgrid/dev-04.TextGrid"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
+
+
+def test_a_recording_that_does_not_fit_is_named(work, tmp_path, write, capsys):
+    long = write("dev-03", "long.wav", text="fa " * 500)
+    good = write("dev-01", "good.wav")
+    arguments = ["--model", str(work / "mono"), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as stop:
+        command(align_files, [*long, *good, *arguments])
+    assert stop.value.code.startswith(f"error: 1 of 2 recordings could not be aligned:\n{long[0]}: ")
+    assert stop.value.code.endswith(" frames, but its shortest state path takes 3000")
+    assert f"\n{good[0]}\nword " in capsys.readouterr().out
+    assert set(read_ctm(tmp_path / "out/words.ctm")) == {("good", "1")}
+    with pytest.raises(InputError, match="1 of 1 recordings could not be aligned"):
+        align_files([tmp_path / "long.wav", tmp_path / "long.txt"], model=work / "mono", out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "Bad, dab cab",
+            r"a\.txt: no pronunciation for Bad,, dab; add them to the lexicon, or take them as <UNK> with --oov-to-unk"
+            r"\. The lexicon spells bad for Bad,$",
+        ),
+        ("dab", r"a\.txt: no pronunciation for dab; add them .* with --oov-to-unk$"),
+        (" \n", r"a\.txt: there is no word in it$"),
+    ],
+)
+def test_transcripts_that_cannot_be(work, tmp_path, write, text, message):
+    write("dev-00", "a.wav", text=text)
+    with pytest.raises(InputError, match=message):
+        align_files([tmp_path / "a.wav", tmp_path / "a.txt"], model=work / "mono", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_taken_as_the_unknown_word(work, tmp_path, write, capsys):
+    files = write("dev-00", "a.wav", text="bad dab")
+    arguments = [*files, "--model", str(work / "mono"), "--out", str(tmp_path / "out"), "--oov-to-unk"]
+    command(align_files, [*arguments, "--align.retry-beam", "1e4"])  # nothing was trained for the unknown word's phone
+    assert f"{files[1]}: taken as the unknown word: dab\n" in capsys.readouterr().out
+    assert [word.text for word in read_ctm(tmp_path / "out/words.ctm")["a", "1"]] == ["bad", "dab"]
+
+
+def test_files_that_cannot_be(work, tmp_path, write):
+    def fails(names, message):
+        with pytest.raises(InputError, match=message):
+            align_files([tmp_path / name for name in names], model=work / "mono", out=tmp_path / "out")
+
+    write("dev-00", "a.wav")
+    fails(["a.wav"], r"^1 files are given, .*AUDIO TEXT AUDIO TEXT \.\.\.; the last one is .*a\.wav$")
+    fails(
+        ["a.txt", "a.wav"], r"a\.wav: not text in UTF-8 \(byte \d+\); the recording comes first, then its transcript$"
+    )
+    fails(["a.wav", "none.txt"], r"none\.txt: cannot be read \(No such file or directory\)")
+    fails(["none.wav", "a.txt"], r"none\.wav: there is no such audio file")
+    fails(["a.txt", "a.txt"], r"a\.txt: not an audio file that libsndfile can read")
+    (tmp_path / "b").mkdir()
+    fails(["a.wav", "a.txt", "b/a.flac", "a.txt"], r"a\.wav and .*b/a\.flac would both be called a; rename one of them")
+    write("dev-00", "short.wav", lambda samples: samples[:150])
+    fails(["short.wav", "a.txt"], r"short\.wav: it lasts 0\.019 s, which is less than a frame's 0\.025 s$")
+    assert not (tmp_path / "out").exists()
+
+
+def test_lang_directory(work, tmp_path, write, copy):
+    model = copy("mono")  # whose lang directory is not beside it
+    files = write("dev-00", "a.wav")
+    arguments = [*files, "--out", str(tmp_path / "out"), "--model"]
+    with pytest.raises(
+        SystemExit, match=r"error: .*mono: the lang directory that it was trained with is not at .*lang any"
+    ):
+        command(align_files, [*arguments, str(model)])
+    about = json.loads((model / "model.json").read_text())
+    (model / "model.json").write_text(json.dumps({key: value for key, value in about.items() if key != "lang"}))
+    with pytest.raises(SystemExit, match=r"does not say which lang directory it was trained with; give it with --lang"):
+        command(align_files, [*arguments, str(model)])
+    command(align_files, [*arguments, str(model), "--lang", str(work / "lang")])
+    assert (tmp_path / "out/words.ctm").exists()
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(
+        SystemExit, match=r"error: .*lang: not a model directory, it has no model\.json; train one first"
+    ):
+        command(align_files, [*arguments, str(work / "lang")])
+    with pytest.raises(SystemExit, match="the following arguments are required: model"):
+        command(align_files, [*files, "--out", str(tmp_path / "out")])
