@@ -138,7 +138,8 @@ def read_words(path: Path, pronouncer: Pronouncer) -> str:
         try:
             pronouncer.word_ids(str(path), " ".join(words))
         except InputError as error:
-            raise InputError(f"{error}{_other_spellings(unknown, pronouncer)}") from error
+            message = str(error).removeprefix("utterance ")
+            raise InputError(f"{message}{_other_spellings(unknown, pronouncer)}") from error
         print(f"{path}: taken as the unknown word: {', '.join(unknown)}")
     return " ".join(words)
 
@@ -147,7 +148,7 @@ def _other_spellings(unknown: Sequence[str], pronouncer: Pronouncer) -> str:
     """Say which of some words the lexicon has in another case, or without punctuation."""
     known = {normalise_transcript(word): word for word in sorted(pronouncer.words)}
     found = [f"{known[key]} for {word}" for word in unknown if (key := normalise_transcript(word)) in known]
-    return f". The lexicon spells {', '.join(found)}" if found else ""
+    return f". The lexicon has {', '.join(found)}" if found else ""
 
 
 def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:

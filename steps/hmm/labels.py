@@ -129,7 +129,10 @@ def read_labeller(lang: Path, model: Path, times: FrameTimes) -> Labeller:
         raise InputError(
             f"{lang}/phones.txt has no phone {unknown[0]}, which {model} has; use the lang directory of its training"
         )
-    [(_, silence)] = numbered_lines(lang / "phones" / "optional_silence.txt")
+    path = lang / "phones" / "optional_silence.txt"
+    silence = " ".join(text for _, text in numbered_lines(path) if text)
+    if silence not in names.values():
+        raise InputError(f"{path}: '{silence}' is not one of the phones in phones.txt; make {lang} again")
     return Labeller(lang, transitions, times, pronouncer, phone_labels(pronouncer.lexicon), names, silence)
 
 

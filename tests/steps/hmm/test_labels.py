@@ -111,6 +111,15 @@ def test_lang_directory_that_lacks_a_phone(work, tmp_path, ali):
         labeller_of(read_aligned(ali), tmp_path / "lang")
 
 
+def test_optional_silence_that_is_no_phone(copy, ali):
+    lang = copy("lang")
+    (lang / "phones/optional_silence.txt").write_text("SIL\nSPN\n")
+    with pytest.raises(
+        InputError, match=r"optional_silence\.txt: 'SIL SPN' is not one of the phones in phones\.txt; make"
+    ):
+        labeller_of(read_aligned(ali), lang)
+
+
 @pytest.mark.parametrize("name", ["scores.scp", "utt2loglike", "text", "ali.json", "ali.scp"])
 def test_what_an_alignment_directory_lacks_is_named(ali, tmp_path, name):
     folder = shutil.copytree(ali, tmp_path / "ali")
