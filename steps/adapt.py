@@ -3,17 +3,19 @@
 from functools import partial
 from pathlib import Path
 
+from steps.align import align_data
 from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import Features
-from steps.hmm.acoustic_model import load_acoustic_model, model_features, tree_hash
+from steps.hmm.acoustic_model import independent_model, load_acoustic_model, model_features, tree_hash
 from steps.hmm.adaptation import BySpeaker, speaker_maps, speaker_statistics
 from steps.hmm.alignments import read_alignments
 from steps.hmm.gmm import read_gmms
 from steps.hmm.topology import silence_phones
 from steps.hmm.transforms import Transform, TransformedFeatures, write_transform
 from steps.hmm.transitions import read_transition_model
+from steps.hmm.viterbi import AlignOptions
 from steps.output import output_dir
 from steps.parallel import jobs
 
@@ -80,6 +82,34 @@ def adapt(
     speakers = {features.features.utt2spk[utterance] for utterance in utterances}
     if few := sorted(speakers - set(transform.speakers)):
         print(f"fewer than {min_frames:g} frames, not adapted: {' '.join(few)}")
+
+
+def adapt_to(
+    data: Path, lang: Path, model: Path, folder: Path, align: AlignOptions, oov_to_unk: bool = False, nj: int = 1
+) -> Path | None:
+    """Adapt a model to the speakers of transcribed speech, if it is one of adapted speakers.
+
+    A first alignment is that of its sibling for speakers who are not known yet (Kaldi's align_fmllr.sh).
+
+    Parameters
+    ----------
+    data, lang, model, align, oov_to_unk, nj
+        See `steps.align.align_data`.
+    folder : Path
+        Where to write.
+
+    Returns
+    -------
+    Path or None
+        The directory of the speakers' transforms; None for any other model.
+    """
+    independent = independent_model(model)
+    if independent is None:
+        return None
+    first, speakers = folder / "first_ali", folder / "fmllr"
+    align_data(data, lang, independent, first, align, oov_to_unk=oov_to_unk, nj=nj)
+    adapt(data, lang, model, first, speakers, nj=nj)
+    return speakers
 
 
 def _statistics(

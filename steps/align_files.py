@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 from tabulate import tabulate
 
+from steps.adapt import adapt_to
 from steps.align import POSTERIOR_SCALE, Source, align_utterances
 from steps.cli import command
 from steps.corpus.audio import AudioSource, audio_info, read_audio, resample
@@ -41,6 +42,8 @@ def align_files(
     Prints a table of the words with their times and confidences, and writes OUT/textgrid/NAME.TextGrid for each
     recording, NAME being that of the audio file without its suffix, OUT/words.ctm and OUT/phones.ctm (see
     steps.export_ctm). Files of these names are replaced, others stay.
+
+    A model of adapted speakers (SAT) is adapted to each recording first.
 
     Audio is what libsndfile reads (wav, flac, ogg, mp3, ...) at any sampling rate; channels are averaged. A transcript
     is a text file in UTF-8 with the words as the lexicon spells them.
@@ -76,7 +79,8 @@ def align_files(
             copy_audio(audio, Path(wav[name]), features["sample_rate"], labeller.times.length)
         data = DataDir(Path(folder), wav, text, utt2spk={name: name for name in recordings})
         write_data_dir(folder, data)
-        source = Source(data.path, lang, model, oov_to_unk)
+        speakers = adapt_to(data.path, lang, model, data.path, align, oov_to_unk, nj)
+        source = Source(data.path, lang, model, oov_to_unk, speakers=speakers)
         aligned, failed = align_utterances(source, align, posterior_scale, run)
     labels = {name: labeller.labels(name, text[name], aligned[name]) for name in recordings if name in aligned}
     if labels:

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from steps.adapt import adapt
+from steps.adapt import adapt_to
 from steps.align import align_data
 from steps.corpus.ctm import Token, read_ctm
 from steps.errors import InputError
 from steps.hmm.alignments import read_aligned
 from steps.hmm.transitions import read_transition_model, split_phones
+from steps.hmm.viterbi import AlignOptions
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 from steps.scoring.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets
@@ -71,11 +72,7 @@ def _phones(lang: Path) -> dict[int, str]:
 
 def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dict[str, list[Token]]:
     """Align a data directory and give each utterance's phones with their times."""
-    speakers, independent = None, model / f"{model.name}_si"
-    if independent.is_dir():  # a model of adapted speakers
-        first, speakers = ali.with_name(f"{ali.name}_si"), ali.with_name(f"{ali.name}_fmllr")
-        align_data(data, lang, independent, first, nj=nj)
-        adapt(data, lang, model, first, speakers, nj=nj)
+    speakers = adapt_to(data, lang, model, ali.with_name(f"{ali.name}_adapted"), AlignOptions(), nj=nj)
     align_data(data, lang, model, ali, speakers=speakers, nj=nj)
     names, aligned, transitions = _phones(lang), read_aligned(ali), read_transition_model(ali)
     found = {}

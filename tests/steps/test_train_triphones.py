@@ -4,9 +4,12 @@ import shutil
 import kaldiio
 import numpy as np
 import pytest
+import soundfile
 
 from steps.adapt import adapt
 from steps.align import align_data
+from steps.align_files import align_files
+from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.errors import InputError
@@ -172,3 +175,15 @@ def test_adaptation_to_states_of_another_model(work, lda, sat, tmp_path):
 def test_leaves_for_all_states_at_least(work, tmp_path):
     with pytest.raises(InputError, match="num_leaves is 3, but the tree begins with 28 leaves"):
         train_triphones(work / "feats/train", work / "lang", work / "mono_ali", tmp_path / "tri", TreeOptions(3))
+
+
+def test_aligning_a_recording_adapts_to_it(work, sat, tmp_path, capsys):
+    texts = read_table(work / "data/dev/text")
+    samples = [soundfile.read(work / f"data/dev/{utterance}.wav")[0] for utterance in texts]
+    soundfile.write(tmp_path / "long.wav", np.concatenate(samples), synthetic.RATE)
+    (tmp_path / "long.txt").write_text(" ".join(texts.values()))
+    align_files([tmp_path / "long.wav", tmp_path / "long.txt"], model=sat, out=tmp_path / "out")
+    assert "fMLLR: 1 speakers" in capsys.readouterr().out
+    words = read_ctm(tmp_path / "out/words.ctm")["long", "1"]
+    assert [word.text for word in words] == " ".join(texts.values()).split()
+    assert np.median([word.confidence for word in words]) > 0.5
