@@ -49,6 +49,8 @@ def output_dir(path: str | Path, key: str | None = None) -> Iterator[Path]:
     part = path.with_name(path.name + ".partial")
     key_file = part / ".key"
     if part.exists() and (key is None or not key_file.exists() or key_file.read_text() != key):
+        if key is not None:
+            print(f"{part}: left by a run that was killed, of other settings or inputs; this one starts anew")
         shutil.rmtree(part)
     part.mkdir(parents=True, exist_ok=True)
     if key is not None:

@@ -70,7 +70,7 @@ def test_a_failed_output_dir_leaves_the_old_one(tmp_path):
     assert (tmp_path / "mono" / "model").read_text() == "old"
 
 
-def test_resume_with_the_same_key_only(tmp_path):
+def test_resume_with_the_same_key_only(tmp_path, capsys):
     partial = tmp_path / "mono.partial"
 
     def left_after(key, name):
@@ -86,6 +86,10 @@ def test_resume_with_the_same_key_only(tmp_path):
     with output_dir(tmp_path / "mono", "b"):
         pass
     assert files(tmp_path) == ["mono/5"]
+    said = capsys.readouterr().out
+    assert (
+        said.count(f"{partial}: left by a run that was killed, of other settings or inputs; this one starts anew") >= 1
+    )
 
 
 KILLED = """

@@ -1,9 +1,12 @@
 """A worker's loop with messages of a coordinator that is not there."""
 
+from dataclasses import replace
+
 import torch
 
 from nnet.asgd.checkpoint import load_places, of_places
 from nnet.asgd.config import AsgdConfig
+from nnet.asgd.coordinator import partition, resumed
 from nnet.asgd.local import LocalServer, create_shards
 from nnet.asgd.shard import cut, new_shard
 from nnet.asgd.worker import Deposit, EpochEnd, Job, Place, Report, Stop, TakeOver, work
@@ -108,3 +111,14 @@ def test_going_on_from_a_place_is_as_if_nothing_had_happened():
     _, rest, _ = run({}, place=place)
     positions = [report.position for report in whole.reports]
     assert [report.position for report in rest.reports][: len(positions) - 4] == positions[4:]
+
+
+def test_another_number_of_workers_begins_the_parts_anew(capsys):
+    reader = synthetic.bits(7, -2)
+    two, three = partition(reader, 2), partition(reader, 3)
+    saved = [replace(place, round=4) for place in two]
+    assert resumed(saved, two) == saved
+    assert capsys.readouterr().out == ""
+    assert resumed(saved, three) == three
+    assert "The checkpoint is of 2 workers: these 3 begin their parts of the data anew" in capsys.readouterr().out
+    assert resumed(saved, partition(synthetic.bits(6, -2), 2))[0].round == 0  # of other utterances
