@@ -19,6 +19,8 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --recipe NAME               one of: $recipes
   --gmm NAME                  the GMM system whose states and alignments train the network, one of: ${systems[*]}
                               (default: $gmm); each starts from the alignments of the one before
+  --realign N                 align again with the network and train it anew on that, N times: exp/NAME_realign1, ...
+                              (default: 0)
   --seed N                    seed of all that is random (default: 1)
   --workers N                 processes that train the network, by asynchronous SGD, in --nj threads (default: 1)
   --cluster ray               they are on a Ray cluster of --nj cores, or more (ray://HOST:PORT: another machine's)
@@ -36,7 +38,8 @@ EOF
 
 recipes=$(cd "$root/recipes" && echo *) recipe=asterisk language=en workdir=''
 systems=(mono tri lda_mllt sat) gmm=mono
-nj=$(env -u OMP_NUM_THREADS nproc) workers=1 cluster=local seed=1 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
+nj=$(env -u OMP_NUM_THREADS nproc) workers=1 cluster=local seed=1 realign=0
+nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 runner=() own=() tests=() gmms=() unknown_words=() allow=()
 while (($#)); do
   [[ $1 != --*=* ]] || set -- "${1%%=*}" "${1#*=}" "${@:2}"
@@ -46,7 +49,7 @@ while (($#)); do
     --list | --dry-run) runner+=("$option"); shift; continue ;;
     --oov-to-unk) unknown_words=("$option"); shift; continue ;;
     --allow-commands) allow=("$option") own+=("$option"); shift; continue ;;
-    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm) ;;
+    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm | --realign) ;;
     --lm-name | --language) ;;
     --nnet | --corpus | --lm | --train | --dev | --test | --lexicon)
       [[ -e $value ]] || die "$option needs a file or directory; there is no '$value' (see --help)"
@@ -56,7 +59,7 @@ while (($#)); do
   [[ -n $value && $value != --* ]] || die "$option needs a value (see --help)"
   case $option in
     --stage | --stop-stage) runner+=("$option" "$value") ;;
-    --nj | --nnet | --gmm | --workdir | --recipe | --seed | --workers | --cluster)
+    --nj | --nnet | --gmm | --workdir | --recipe | --seed | --workers | --cluster | --realign)
       printf -v "${option#--}" %s "$value" ;;
     --lm-name) lm_name=$value ;;
     --lm) lm=$value lm_name=$(basename "${value%.gz}") lm_name=${lm_name%.arpa} lm_name=${lm_name%.lm} ;;
@@ -79,11 +82,12 @@ done
 [[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
 [[ "$nj $workers 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
   die "--nj '$nj', --workers '$workers' and --seed '$seed' have to be whole numbers"
+[[ $realign =~ ^(0|[1-9][0-9]?)$ ]] || die "--realign is '$realign'; it has to be a whole number from 0 to 99"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ " ${systems[*]} " == *" $gmm "* ]] || die "--gmm is '$gmm'; there are ${systems[*]}"
 [[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
 [[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
-[[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*)$ ]] ||
+[[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*|.*_(ali|realign[0-9]+))$ ]] ||
   die "--nnet $nnet: no file, or exp/$name is taken"
 [[ $recipe != custom ]] || own+=(--nj "$nj" ${lm:+--lm "$lm"}) # it checks all audio; its lexicon has the model's words
 for system in "${systems[@]}"; do # those up to the one that trains the network

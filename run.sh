@@ -20,6 +20,12 @@ adapt() { # NAME SET MODEL ALI OUT: its speakers' transforms
   stage "$1" steps.adapt --config "$conf/adapt.yaml" --nj "$nj" "$feats/$2" "$lang" "$exp/$3" "$exp/$4" "$exp/$5/$2"
 }
 
+train() { # NAME ALI NETWORK
+  stage "$1" steps.train_nnet --config "$conf/training.yaml" --config "$nnet" --seed "$seed" \
+    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" \
+    "$feats/train_sp" "$feats/dev" "$lang" "$exp/$2/train_sp" "$exp/$2/dev" "$exp/$3"
+}
+
 recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test sets decoded with them, exp/NAME/...
   local set tuned=$exp/$3/tune_${lm_name}_dev
   stage decode steps.tune --config "$conf/search.yaml" --config "$conf/tuning.yaml" --nj "$nj" \
@@ -62,9 +68,15 @@ recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test s
     fi
   done
 
-  stage nnet steps.train_nnet --config "$conf/training.yaml" --config "$nnet" --seed "$seed" \
-    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" \
-    "$feats/train_sp" "$feats/dev" "$lang" "$exp/${gmm}_ali/train_sp" "$exp/${gmm}_ali/dev" "$exp/$name"
+  before=${gmm}_ali network=$name
+  train nnet "$before" "$network"
+  for ((round = 1; round <= realign; round++)); do # a network's own alignments train the next one
+    for set in train_sp dev; do
+      align "realign$round" "$set" "$network" "${network}_ali" --before "$exp/$before/$set"
+    done
+    before=${network}_ali network=${name}_realign$round
+    train "realign$round" "$before" "$network"
+  done
 
   for system in "${gmms[@]}"; do
     stage graph steps.make_graph "$lang" "$grammar" "$exp/$system" "$exp/graph_${system}_$lm_name"
@@ -82,6 +94,6 @@ recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test s
       recognise "$system" "$exp/graph_${system}_$lm_name" "$system"
     fi
   done
-  recognise "$name" "$graph" "$name"
+  recognise "$network" "$graph" "$network"
   stage score steps.score "$data" "$exp"
 } | python -m steps.stages "${runner[@]}" "$workdir"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,22 @@ from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import utterance_text
 from steps.files import read_json
-from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features
-from steps.hmm.alignments import Aligned, check_failed, copy_model_files, say_failed, write_aligned
+from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features, tree_hash
+from steps.hmm.alignments import (
+    Aligned,
+    Alignments,
+    check_failed,
+    copy_model_files,
+    read_alignments,
+    say_failed,
+    write_aligned,
+)
 from steps.hmm.confidence import phone_log_posteriors
 from steps.hmm.segments import frame_times
+from steps.hmm.shifts import Shifts, check_drift, compare_alignments
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
 from steps.hmm.transforms import TransformedFeatures, read_transform, write_transform
+from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import Tree, read_tree
 from steps.hmm.viterbi import AlignOptions, align
 from steps.output import output_dir, writing
@@ -26,6 +37,8 @@ from steps.parallel import Run, jobs
 
 # at 1 GMMs are far too sure; at the search's 0.1, the posteriors of right and of wrong words are nearly alike
 POSTERIOR_SCALE = 0.5
+
+MAX_SHIFT = 20.0  # two frames: networks move boundaries by less than one; a delay that is wrong, by 10 ms a frame
 
 
 class Source(NamedTuple):
@@ -53,6 +66,8 @@ def align_data(
     posterior_scale: float = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
     speakers: Path | None = None,
+    before: Path | None = None,
+    max_shift: float = MAX_SHIFT,
     allow_commands: bool = False,
     nj: int = 1,
 ) -> None:
@@ -61,6 +76,9 @@ def align_data(
     Writes ALI/ali.scp with a vector of transition-ids an utterance, the files that give them a meaning, and failed.json
     with the utterances that could not be aligned and why. How well the others fit is in scores.scp, the log posterior
     of each frame's phone, and utt2loglike, the mean log likelihood of a frame.
+
+    With --before, the data is aligned again by a model that was trained on those alignments: how far the boundaries
+    have moved is printed and written to shifts.json, and where they have moved to one side, the run stops.
 
     Parameters
     ----------
@@ -82,17 +100,28 @@ def align_data(
         Take words without a pronunciation as the unknown word instead of refusing them.
     speakers : Path
         Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
+    before : Path
+        Alignments of the same data that the model was trained on.
+    max_shift : float
+        Stop when the mean shift of the boundaries from those is larger, in ms to either side.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
+    old = alignments_before(before, model) if before else None  # before the work: what is wrong is said at once
     with output_dir(ali) as folder, jobs(nj) as run:
         source = Source(data, lang, model, oov_to_unk, allow_commands, speakers)
         aligned, failed = align_utterances(source, align, posterior_scale, run)
         say_failed(failed)
         check_failed(failed, len(aligned) + len(failed), max_failed)
         times = frame_times(read_json(model / "model.json")["features"])
+        if old is not None:
+            shifts = shifts_from(old, aligned, times.shift)
+            print(f"{ali}: {shifts}", flush=True)
+            check_drift(shifts, max_shift)
+            with writing(folder / "shifts.json") as file:
+                file.write_text(json.dumps({"before": str(before), **asdict(shifts)}, indent=1) + "\n")
         write_aligned(folder, ali, aligned, utterance_text(data), times, posterior_scale)
         copy_model_files(model, folder)
         transform = read_transform(speakers) if speakers else load_acoustic_model(model).transform
@@ -101,6 +130,29 @@ def align_data(
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
     print(f"{ali}: {len(aligned)} of {len(aligned) + len(failed)} utterances aligned")
+
+
+def alignments_before(before: Path, model: Path) -> Alignments:
+    """Open the alignments that a model was trained on.
+
+    Raises
+    ------
+    InputError
+        When there are none, or they are of other states.
+    """
+    alignments, _ = read_alignments(before), read_transition_model(before)
+    if tree_hash(before) != tree_hash(model):
+        raise InputError(f"{before}: its states are not those of {model}; give the alignments that it was trained on")
+    return alignments
+
+
+def shifts_from(before: Alignments, aligned: Mapping[str, Aligned], frame_shift: float) -> Shifts:
+    """Compare new alignments with those of `alignments_before`; `frame_shift` in seconds."""
+    tids = {utterance: found.tids for utterance, found in aligned.items()}
+    try:
+        return compare_alignments(before, tids, read_transition_model(before.folder), frame_shift)
+    except InputError as error:
+        raise InputError(f"{before.folder}: {error}; give the alignments of the same data") from error
 
 
 def align_utterances(

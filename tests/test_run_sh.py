@@ -97,6 +97,47 @@ def test_gmm_systems_up_to_the_one_that_is_asked_for():
     assert "--gmm is 'tri3'; there are mono tri lda_mllt sat" in refused("--gmm", "tri3")
 
 
+def test_realignment_with_the_network():
+    exp = f"{ROOT}/recipes/asterisk/exp"
+
+    def outputs(commands, *stages):
+        return [arguments[-1] for name, _, arguments in commands if name in stages]
+
+    once, commands = plan("--gmm", "tri"), plan("--gmm", "tri", "--realign", "2")
+    names = list(dict.fromkeys(name for name, _, _ in commands))
+    assert names[4:9] == ["tri", "align", "nnet", "realign1", "realign2"]
+    # what was trained without is not trained again
+    assert [line for line in commands if line[0] in names[:7]] == [line for line in once if line[0] in names[:7]]
+    alignments = [f"{exp}/{ali}/{name}" for ali in ("lstmp_ali", "lstmp_realign1_ali") for name in ("train_sp", "dev")]
+    assert outputs(commands, "realign1") == [*alignments[:2], f"{exp}/lstmp_realign1"]
+    assert outputs(commands, "realign2") == [*alignments[2:], f"{exp}/lstmp_realign2"]
+    # each aligns with the network of the round before, and is compared with what trained that one
+    models, data, before = {}, {}, {}
+    for name, module, arguments in commands:
+        if module == "steps.align":
+            models[arguments[-1]], data[arguments[-1]] = arguments[-2], arguments[-4]
+            if name.startswith("realign"):
+                before[arguments[-1]] = arguments[arguments.index("--before") + 1]
+            else:
+                assert "--before" not in arguments
+        if module == "steps.train_nnet":
+            network, training = arguments[-1], [models[ali] for ali in arguments[-3:-1]]
+            source = {"lstmp": "tri", "lstmp_realign1": "lstmp", "lstmp_realign2": "lstmp_realign1"}
+            assert training == [f"{exp}/{source[Path(network).name]}"] * 2
+            assert [data[ali] for ali in arguments[-3:-1]] == arguments[-6:-4]
+    earlier = {"lstmp_ali": "tri_ali", "lstmp_realign1_ali": "lstmp_ali"}
+    assert before == {
+        ali: ali.replace(old, new) for old, new in earlier.items() for ali in alignments if f"/{old}/" in ali
+    }
+    # the last one is decoded, with the graph of the states that it shares
+    assert outputs(commands, "decode")[-2:] == [
+        f"{exp}/lstmp_realign2/{decoded}" for decoded in ("tune_bigram_dev", "decode_bigram_test")
+    ]
+    assert f"{exp}/graph_tri_bigram" in commands[-2][2]
+    assert not any("lstmp_realign1/" in path or "lstmp/" in path for path in outputs(commands, "decode"))
+    assert plan("--realign", "0") == plan()
+
+
 def test_every_module_is_there():
     for script in RECIPES:
         for _, module, _ in plan(script=script):
@@ -138,6 +179,9 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--workers x", "--workers 'x' and --seed"),
         ("--nj two", "--nj 'two'"),
         ("--cluster slurm", "--cluster is 'slurm'; there are local, ray, ray://HOST:PORT"),
+        ("--realign x", "--realign is 'x'; it has to be a whole number from 0 to 99"),
+        ("--realign -1", "--realign is '-1'"),
+        ("--realign=", "--realign needs a value"),
         ("--seed x", "--seed 'x'"),
         ("--recipe wsj", "no recipe 'wsj'; there are: an4 asterisk custom festvox_ru"),
         ("--language de", "--language is 'de'; there are en es fr it ru"),
@@ -163,10 +207,11 @@ def test_wrong_options_are_refused_before_anything_runs(options, message, tmp_pa
     assert not work.exists()
 
 
-def test_a_network_cannot_take_the_place_of_another_directory(tmp_path):
-    file = tmp_path / "mono.yaml"
+@pytest.mark.parametrize("name", ["mono", "tri_ali", "graph_mine", "lstmp_realign1", "lstmp_ali", "my_realign12"])
+def test_a_network_cannot_take_the_place_of_another_directory(tmp_path, name):
+    file = tmp_path / f"{name}.yaml"
     file.write_text("")
-    assert f"--nnet {file}: no file, or exp/mono is taken" in refused("--nnet", file)
+    assert f"--nnet {file}: no file, or exp/{name} is taken" in refused("--nnet", file)
 
 
 def test_a_ready_language_model_cannot_have_the_name_of_a_trained_one(tmp_path):
