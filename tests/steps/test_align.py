@@ -6,15 +6,21 @@ import kaldi_native_io
 import numpy as np
 import pytest
 
+from nnet.config import ModelConfig, TrainConfig
 from steps.align import align_data
+from steps.cli import command
+from steps.corpus.tables import read_table
+from steps.decode import decode
 from steps.errors import InputError
 from steps.feats.reader import load_features
 from steps.hmm.acoustic_model import load_acoustic_model
 from steps.hmm.alignments import read_aligned, read_alignments, write_alignments
 from steps.hmm.confidence import phone_log_posteriors
-from steps.hmm.transitions import read_transition_model, split_phones
+from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phones
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
+from steps.search.beam import Weights
+from steps.train_nnet import train_nnet
 from tests.steps import synthetic
 
 
@@ -174,3 +180,84 @@ def test_no_alignments_there(work, tmp_path):
     (tmp_path / "ali.scp").write_text("")
     with pytest.raises(InputError, match=r"ali\.scp: there is no alignment in it; make them again with steps\.align"):
         read_alignments(tmp_path)
+
+
+# --------------------------------------------------------------------------------------- aligning again with a network
+
+
+@pytest.fixture(scope="module")
+def network(work, ali, tmp_path_factory):
+    """A network that hears 5 frames ahead, trained on the alignments of the monophone model."""
+    path = tmp_path_factory.mktemp("network") / "lstm"
+    model = ModelConfig(layers=1, cells=24, delay=5, forget_bias=1.0)
+    training = TrainConfig(streams=4, epochs=6, initial_lr=0.02, final_lr=0.002)
+    feats = work / "feats"
+    train_nnet(feats / "train", feats / "dev", work / "lang", work / "mono_ali", ali, path, model, training, threads=1)
+    return path
+
+
+def test_a_network_aligns_where_its_source_did(work, ali, network, tmp_path, capsys):
+    arguments = [work / "feats/dev", work / "lang", network, tmp_path / "ali", "--before", ali]
+    command(align_data, [str(argument) for argument in arguments])
+    shifts = json.loads((tmp_path / "ali/shifts.json").read_text())
+    assert shifts["before"] == str(ali)
+    assert shifts["utterances"] == synthetic.SIZES["dev"]
+    assert abs(shifts["mean_ms"]) < 5  # half a frame: the delay is taken out again
+    assert shifts["mean_absolute_ms"] < 15
+    assert shifts["other_phone"] < 0.1
+    said = f"{tmp_path}/ali: {shifts['boundaries']} boundaries of 35 utterances moved by {shifts['mean_ms']:+.1f} ms"
+    assert said in capsys.readouterr().out
+    # the states are the source's, so that a network can be trained on them and decoded with its graph
+    for name in MODEL_FILES:
+        assert (tmp_path / "ali" / name).read_bytes() == (work / "mono" / name).read_bytes()
+    lengths = {utterance: len(tids) for utterance, tids in read_alignments(ali).items()}
+    assert {utterance: len(tids) for utterance, tids in read_alignments(tmp_path / "ali").items()} == lengths
+
+
+def test_a_delay_is_taken_out_alike_where_words_are_recognised(work, network, tmp_path):
+    align_data(work / "feats/dev", work / "lang", network, tmp_path / "ali")
+    decode(work / "feats/dev", work / "graph", network, tmp_path / "decoded", Weights(0.1, 0.0))
+    spoken, heard = (read_table(folder / "text") for folder in (work / "data/dev", tmp_path / "decoded"))
+    right = [utterance for utterance in spoken if heard[utterance] == spoken[utterance]]
+    assert len(right) > 20
+    recognised, aligned = read_alignments(tmp_path / "decoded"), read_alignments(tmp_path / "ali")
+    for utterance in right:
+        np.testing.assert_array_equal(recognised[utterance], aligned[utterance])
+
+
+def test_a_network_whose_delay_is_wrong_is_stopped(work, ali, network, tmp_path):
+    wrong = shutil.copytree(network, tmp_path / "wrong")
+    about = json.loads((wrong / "model.json").read_text())
+    about["model"]["delay"] = about["delay"] = 0
+    (wrong / "model.json").write_text(json.dumps(about))
+    with pytest.raises(
+        InputError, match=r"moved by \+\d\d\.\d ms on average, more than the 20 ms that max_shift allows"
+    ):
+        align_data(work / "feats/dev", work / "lang", wrong, tmp_path / "ali", before=ali)
+    assert not (tmp_path / "ali").exists()
+    align_data(work / "feats/dev", work / "lang", wrong, tmp_path / "ali", before=ali, max_shift=100)
+    shifts = json.loads((tmp_path / "ali/shifts.json").read_text())
+    assert shifts["mean_ms"] == pytest.approx(50, abs=10)  # what it says of frame t is of frame t - 5
+
+
+def test_alignments_before_of_something_else(work, ali, tmp_path, copy):
+    def align_again(before):
+        align_data(work / "feats/dev", work / "lang", work / "mono", tmp_path / "ali", before=before)
+
+    with pytest.raises(InputError, match=r"mono: not an alignment directory, it has no ali\.scp"):
+        align_again(work / "mono")
+    with pytest.raises(
+        InputError, match=r"mono_ali: no phone boundary .* 0 utterances in common; give the alignments of"
+    ):
+        align_again(work / "mono_ali")  # of the training set
+    other = copy("mono_ali")
+    (other / "tree.json").write_text((other / "tree.json").read_text() + " ")
+    with pytest.raises(InputError, match=r"mono_ali: its states are not those of .*/mono; give the alignments that it"):
+        align_again(other)
+    longer = shutil.copytree(ali, tmp_path / "longer")
+    write_alignments(longer, longer, {utterance: np.tile(tids, 2) for utterance, tids in read_alignments(ali).items()})
+    with pytest.raises(
+        InputError, match=r"longer: utterance dev-00 has .* frames, but had .* before; give the alignments"
+    ):
+        align_again(longer)
+    assert not (tmp_path / "ali").exists()
