@@ -177,7 +177,7 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     ----------
     model : AcousticModel
     feats : sequence of Tensor, shape (T, D)
-        The utterances; they are computed side by side, so equal lengths waste nothing.
+        The utterances; they are computed side by side, each until the chunk in which it ends.
     chunk : int
         Frames computed at a time, which bounds the memory. Networks that hear both ways need the whole utterances; of
         long ones, fewer are computed side by side.
@@ -202,15 +202,17 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
     extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
     lengths = torch.tensor([len(x) for x in extended])
     longest = nn.utils.rnn.pad_sequence(extended)
-    state, results = model.zero_state(len(feats)), []
+    state, going = model.zero_state(len(feats)), torch.arange(len(feats))
+    results = longest.new_empty(len(longest) - left - right, len(feats), model.num_pdfs)
     with torch.no_grad():
         step = len(longest) if whole else chunk
         around = 0 if config.carries_state else left + right
         for start in range(0, len(longest) - around, step):
-            x = longest[start : start + step + around]
-            logits, state, _ = model(x, state, lengths)
-            results.append(logits.log_softmax(-1))
-    results = torch.cat(results)
+            more = lengths[going] > start + around
+            going, state = going[more], [tuple(part[more] for part in layer) for layer in state]
+            x = longest[start : start + step + around, going]
+            logits, state, _ = model(x, state, lengths[going])
+            results[start : start + len(logits), going] = logits.log_softmax(-1)
     return [results[delay : delay + len(x), s] for s, x in enumerate(feats)]
 
 

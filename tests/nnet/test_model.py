@@ -195,6 +195,13 @@ def test_long_utterances_are_computed_in_smaller_groups(monkeypatch):
     assert sizes == [(30, 1), (20, 2)]
 
 
+def test_an_utterance_that_has_ended_is_computed_no_longer():
+    model, sizes = small_model(delay=2), []
+    model.register_forward_pre_hook(lambda _, given: sizes.append(tuple(given[0].shape[:2])))
+    log_posteriors(model, [torch.zeros(n, 3) for n in (8, 30, 17, 9)], chunk=10)
+    assert sizes == [(10, 4), (10, 3), (10, 1), (2, 1)]  # two frames more than each has
+
+
 def test_a_dnn_is_computed_in_pieces():
     model, sizes = small_model(kind="dnn", projection=0, delay=0, left_context=3, right_context=2), []
     model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
