@@ -25,6 +25,7 @@ from steps.hmm.alignments import (
     write_aligned,
 )
 from steps.hmm.confidence import phone_log_posteriors
+from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.segments import frame_times
 from steps.hmm.shifts import Shifts, check_drift, compare_alignments
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
@@ -39,6 +40,8 @@ from steps.parallel import Run, jobs
 POSTERIOR_SCALE = 0.5
 
 MAX_SHIFT = 20.0  # two frames: networks move boundaries by less than one; a delay that is wrong, by 10 ms a frame
+
+Sets = list[frozenset[int]]  # of phones
 
 
 class Source(NamedTuple):
@@ -189,15 +192,16 @@ def align_utterances(
 
 
 @lru_cache(maxsize=1)
-def _load(source: Source) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree]:
+def _load(source: Source) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree, Sets]:
     model, pronouncer = load_acoustic_model(source.model), read_pronouncer(source.lang, source.oov_to_unk)
-    return source.features(), utterance_text(source.data), pronouncer, model, read_tree(source.model / "tree.json")
+    tree, sets = read_tree(source.model / "tree.json"), read_phone_sets(source.lang, model.transitions.topology)
+    return source.features(), utterance_text(source.data), pronouncer, model, tree, sets
 
 
 def _align_block(
     source: Source, options: AlignOptions, scale: float, utterances: list[str]
 ) -> dict[str, Aligned | str]:
-    features, texts, pronouncer, model, tree = _load(source)
+    features, texts, pronouncer, model, tree, sets = _load(source)
     # the silence's prior counts in full here: it is deweighted for decoding alone
     scores = model.log_likelihoods([features[utterance] for utterance in utterances])
     results: dict[str, Aligned | str] = {}
@@ -205,12 +209,12 @@ def _align_block(
         words = pronouncer.word_ids(utterance, texts[utterance])
         graph = training_graph(words, pronouncer.lexicon, tree, model.transitions)
         found = align(graph, matrix, model.transitions, options)
-        results[utterance] = found if isinstance(found, str) else _scored(found.tids, matrix, model, scale)
+        results[utterance] = found if isinstance(found, str) else _scored(found.tids, matrix, model, scale, sets)
     return results
 
 
-def _scored(tids: np.ndarray, log_likelihoods: np.ndarray, model: AcousticModel, scale: float) -> Aligned:
-    posteriors = phone_log_posteriors(log_likelihoods, tids, model.transitions, scale)
+def _scored(tids: np.ndarray, log_likelihoods: np.ndarray, model: AcousticModel, scale: float, sets: Sets) -> Aligned:
+    posteriors = phone_log_posteriors(log_likelihoods, tids, model.transitions, scale, sets)
     own = log_likelihoods[np.arange(len(tids)), model.transitions.tid_to_pdf[tids]]
     return Aligned(tids, posteriors, float(own.mean(dtype=np.float64)))
 

@@ -14,7 +14,7 @@ from steps.corpus.ctm import place
 from steps.corpus.data_dir import read_data_dir
 from steps.files import read_json
 from steps.hmm.alignments import Aligned, read_aligned
-from steps.hmm.durations import Durations, occurrences, phone_durations
+from steps.hmm.durations import Durations, Occurrence, occurrences, phone_durations
 from steps.hmm.labels import Labeller, labeller_of
 from steps.output import writing
 from steps.scoring.report import write_json
@@ -53,7 +53,7 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
     labeller = labeller_of(aligned, lang)
     counts: Counter[tuple[int, tuple[int, ...]]] = Counter()
     for tids in aligned.tids.values():  # twice through, so that not all phones of a large set are kept
-        counts.update((found.phone, found.states) for found in occurrences(labeller.transitions, tids))
+        counts.update((found.phone, found.states) for found in named_occurrences(tids, labeller))
     phones = phone_durations(counts)
     medians = {phone: whole.median for phone, (whole, _) in phones.items()}
     rows = [utterance_row(utterance, found, medians, labeller) for utterance, found in aligned.items()]
@@ -76,6 +76,20 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
     print(f"{out}: report.md and report.json are written")
 
 
+def named_occurrences(tids: np.ndarray, labeller: Labeller) -> list[Occurrence]:
+    """Cut an alignment into phones; of those that have one name, as by their position in the word, all are the first.
+
+    Parameters
+    ----------
+    tids : (T,) int
+    labeller : Labeller
+        Names phones.
+    """
+    names = labeller.phone_names
+    first = {name: phone for phone, name in reversed(names.items())}
+    return [found._replace(phone=first[names[found.phone]]) for found in occurrences(labeller.transitions, tids)]
+
+
 def utterance_row(utterance: str, aligned: Aligned, medians: Mapping[int, float], labeller: Labeller) -> Row:
     """Say how well an utterance is aligned.
 
@@ -88,7 +102,7 @@ def utterance_row(utterance: str, aligned: Aligned, medians: Mapping[int, float]
     labeller : Labeller
         Names phones and times.
     """
-    frames, found = len(aligned.tids), occurrences(labeller.transitions, aligned.tids)
+    frames, found = len(aligned.tids), named_occurrences(aligned.tids, labeller)
     names = [labeller.phone_names[o.phone] for o in found]
     silent = np.repeat([name == labeller.silence for name in names], [o.frames for o in found])
     forced = silent & (aligned.log_posteriors < math.log(FORCED))

@@ -9,6 +9,14 @@ from steps.errors import InputError
 from steps.hmm.topology import write_topo
 from steps.lang.lexicon import Dictionary, Entry, add_lex_disambig, listing, read_dict_dir
 from steps.lang.lexicon_fst import lexicon_fst, write_fst
+from steps.lang.positions import (
+    BOUNDARIES,
+    nonsilence_variants,
+    position_questions,
+    silence_variants,
+    with_positions,
+    word_boundaries,
+)
 from steps.lang.symbols import UNK, phone_symbols, word_symbols, write_symbols
 from steps.lang.transcripts import read_transcripts
 from steps.output import output_dir
@@ -22,11 +30,12 @@ def prepare_lang(
     sil_prob: float = 0.5,
     silence_states: int = 5,
     nonsilence_states: int = 3,
+    position_dependent_phones: bool = False,
 ) -> None:
     """Make a lang directory, as Kaldi's prepare_lang.sh does.
 
     It holds words.txt, phones.txt and phones/, topo, L.fst, L_disambig.fst, the lexicon and what was found (lang.json).
-    Phones do not depend on their position in the word. The language model is made by steps.train_lm.
+    The language model is made by steps.train_lm.
 
     Parameters
     ----------
@@ -43,6 +52,9 @@ def prepare_lang(
         Probability of silence between words, in [0, 1).
     silence_states, nonsilence_states : int
         HMM states of silence phones and of the others.
+    position_dependent_phones : bool
+        Make variants of each phone for the beginning (_B), inside (_I) and end (_E) of words and for words of one phone
+        (_S). Monophones share their states; triphones may ask for the position.
     """
     train, dict_dir = Path(train), Path(dict_dir)
     if not 0 <= sil_prob < 1:
@@ -52,8 +64,11 @@ def prepare_lang(
     text = read_transcripts(train / "text")
     unknown = _words_without_pronunciation(text, known, train / "text", dictionary.lexicon_path, oov_to_unk)
     with output_dir(lang) as part:
-        phones = _write_lexicon(part, dictionary, sil_prob)
-        ids = {kind: [phones[p] for p in group] for kind, group in _phone_sets(dictionary).items()}
+        variants = with_positions(dictionary) if position_dependent_phones else dictionary
+        phones = _write_lexicon(part, variants, sil_prob)
+        if position_dependent_phones:
+            _write_positions(part, dictionary, phones)
+        ids = {kind: [phones[p] for p in group] for kind, group in _phone_sets(variants).items()}
         write_topo(part / "topo", ids["silence"], ids["nonsilence"], silence_states, nonsilence_states)
         facts = {
             "words": len(known),
@@ -124,6 +139,22 @@ def _write_lexicon(lang: Path, dictionary: Dictionary, sil_prob: float) -> dict[
     with_disambig = lexicon_fst(marked, phones, words, sil_prob, silence, sets["disambig"][-1])
     write_fst(lang / "L_disambig.fst", with_disambig)
     return phones
+
+
+def _write_positions(lang: Path, dictionary: Dictionary, phones: dict[str, int]) -> None:
+    """Write which phones are variants of one, which of them have the same position, and each one's position."""
+    lists = {
+        "sets": silence_variants(dictionary) + nonsilence_variants(dictionary),
+        "extra_questions": position_questions(dictionary),
+    }
+    for kind, lines in lists.items():
+        _write_lines(lang / "phones" / f"{kind}.txt", [" ".join(names) for names in lines])
+        ids = [" ".join(str(phones[name]) for name in names) for names in lines]
+        _write_lines(lang / "phones" / f"{kind}.int", ids)
+    boundaries = word_boundaries(dictionary)
+    _write_lines(lang / BOUNDARIES, [f"{name} {position}" for name, position in boundaries.items()])
+    numbered = [f"{phones[name]} {position}" for name, position in boundaries.items()]
+    _write_lines((lang / BOUNDARIES).with_suffix(".int"), numbered)
 
 
 def _sorted(lexicon: list[Entry]) -> list[Entry]:

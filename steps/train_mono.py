@@ -10,6 +10,7 @@ from steps.hmm.acoustic_model import lang_entry, write_gmm_model
 from steps.hmm.blocks import Material, compile_blocks
 from steps.hmm.em import Training, clean_up, expect_maximise
 from steps.hmm.mono import MonoOptions, flat_start
+from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.topology import read_topo, silence_phones
 from steps.hmm.tree import monophone_tree, write_tree
 from steps.output import fingerprint, output_dir
@@ -48,7 +49,8 @@ def train_mono(
         Seed of everything random.
     """
     material = Material(feats, lang, training_options(feats, "mfcc"), oov_to_unk)
-    utterances, tree = material.utterances(), monophone_tree(read_topo(lang / "topo"))
+    utterances, topology = material.utterances(), read_topo(lang / "topo")
+    tree = monophone_tree(topology, read_phone_sets(lang, topology))
     key = fingerprint(feats, lang, json.loads(json.dumps(mono, default=vars)), oov_to_unk, seed)
     with output_dir(exp, key) as folder, jobs(nj) as run:
         shutil.copy(lang / "topo", folder / "topo")

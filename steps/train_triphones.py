@@ -103,7 +103,7 @@ def _prepare(
         transform = estimate_lda_transform(aligned, lda, run) if lda.dim else before
         stats = tree_statistics(aligned, transform, run)
         shutil.copy(material.lang / "topo", folder / "topo")
-        grown = triphone_tree(stats, read_topo(folder / "topo"), aligned.silence, tree)
+        grown = triphone_tree(stats, read_topo(folder / "topo"), aligned.silence, tree, material.lang)
         write_tree(folder / "tree.json", grown)
         print(f"{len(stats.counts)} states of triphones seen, tied to {grown.num_pdfs}", flush=True)
     blocks = compile_blocks(material, material.utterances(), folder, run)

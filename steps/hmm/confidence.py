@@ -1,5 +1,8 @@
 """How sure a model is of an alignment, frame by frame."""
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
 import numpy as np
 import torch
 
@@ -7,7 +10,11 @@ from steps.hmm.transitions import TransitionModel
 
 
 def phone_log_posteriors(
-    log_likelihoods: np.ndarray, tids: np.ndarray, model: TransitionModel, scale: float
+    log_likelihoods: np.ndarray,
+    tids: np.ndarray,
+    model: TransitionModel,
+    scale: float,
+    sets: Sequence[AbstractSet[int]] = (),
 ) -> np.ndarray:
     """Log posterior of each frame's phone among all phones, without regard to what may follow what.
 
@@ -22,6 +29,8 @@ def phone_log_posteriors(
     model : TransitionModel
     scale : float
         Of the log likelihoods. GMMs take frames for independent of one another and are far too sure at 1.
+    sets : sequence of sets of int
+        Phones that count as one, like the variants of a phone by its position in a word.
 
     Returns
     -------
@@ -31,10 +40,12 @@ def phone_log_posteriors(
     scaled = scale * torch.from_numpy(log_likelihoods)
     total = torch.logsumexp(scaled, dim=1)
     result = torch.empty(len(tids))
-    phones = model.tid_to_phone[tids]
+    one = {phone: min(phones) for phones in sets for phone in phones}
+    tid_to_phone = np.array([one.get(phone, phone) for phone in model.tid_to_phone.tolist()])
+    phones = tid_to_phone[tids]
     for phone in np.unique(phones):
         frames = torch.from_numpy(np.flatnonzero(phones == phone))
-        pdfs = torch.from_numpy(np.unique(model.tid_to_pdf[model.tid_to_phone == phone]))
+        pdfs = torch.from_numpy(np.unique(model.tid_to_pdf[tid_to_phone == phone]))
         # log p(phone | x) = log Σ_{s of the phone} exp(κ log p(x|s)) - log Σ_s exp(κ log p(x|s))
         result[frames] = torch.logsumexp(scaled[frames][:, pdfs], dim=1) - total[frames]
     return result.clamp_(max=0).numpy()

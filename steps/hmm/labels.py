@@ -15,6 +15,7 @@ from steps.hmm.segments import FrameTimes, divide, phone_labels
 from steps.hmm.training_graph import Pronouncer, read_pronouncer
 from steps.hmm.transitions import TransitionModel, read_transition_model, split_phones
 from steps.lang.lines import numbered_lines
+from steps.lang.positions import plain_names
 from steps.lang.symbols import read_symbols
 
 
@@ -44,7 +45,7 @@ class Labeller:
     labelled : StdVectorFst
         From `phone_labels`.
     phone_names : dict
-        Phone-id -> phone.
+        Phone-id -> phone, without its position in the word.
     silence : str
         The optional silence.
     """
@@ -124,7 +125,8 @@ def read_labeller(lang: Path, model: Path, times: FrameTimes) -> Labeller:
     # words that it lacks were aligned as the unknown word, or not at all
     pronouncer = read_pronouncer(lang, oov_to_unk=True)
     symbols = read_symbols(lang / "phones.txt")
-    names = {number: phone for phone, number in symbols.items() if not re.fullmatch(r"#\d+", phone)}
+    plain = plain_names(lang, symbols)
+    names = {number: plain[phone] for phone, number in symbols.items() if not re.fullmatch(r"#\d+", phone)}
     if unknown := sorted(set(transitions.topology) - set(names)):
         raise InputError(
             f"{lang}/phones.txt has no phone {unknown[0]}, which {model} has; use the lang directory of its training"

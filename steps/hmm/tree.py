@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,13 +95,32 @@ class Tree:
             yield from self._leaves(node.no, phone)
 
 
-def monophone_tree(topology: Topology) -> Tree:
-    """Give every pdf class of every phone a pdf of its own (Kaldi's ``gmm-init-mono``)."""
-    pdfs, count = {}, 0
-    for phone, states in topology.items():
-        classes = num_pdf_classes(states)
-        pdfs[phone] = list(range(count, count + classes))
-        count += classes
+def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = ()) -> Tree:
+    """Give every pdf class of every phone a pdf of its own (Kaldi's ``gmm-init-mono``).
+
+    Parameters
+    ----------
+    topology : Topology
+    sets : sequence of sets of int
+        Phones that share theirs, from `steps.hmm.phone_sets.read_phone_sets`; a phone that is in none shares with none.
+
+    Example
+    -------
+    >>> from steps.hmm.topology import left_to_right
+    >>> monophone_tree(dict.fromkeys([1, 2, 3], left_to_right(2)), [{1, 3}, {2}]).pdfs
+    {1: [0, 1], 2: [2, 3], 3: [0, 1]}
+    """
+    first = {phone: min(phones) for phones in sets for phone in phones}
+    pdfs: dict[int, list[Node]] = {}
+    count = 0
+    for phone, states in sorted(topology.items()):
+        shared = first.get(phone, phone)
+        if shared < phone:
+            pdfs[phone] = pdfs[shared]
+        else:
+            classes = num_pdf_classes(states)
+            pdfs[phone] = list(range(count, count + classes))
+            count += classes
     return Tree(1, 0, pdfs)
 
 

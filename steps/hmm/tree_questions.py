@@ -1,13 +1,13 @@
 """The questions that a decision tree may ask about a phone of the context: sets of phones that sound alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from itertools import pairwise
 
 import numpy as np
 
 from steps.errors import InputError
 from steps.hmm.clustering import merges
+from steps.hmm.phone_sets import check_partition, spaced, those
 from steps.hmm.topology import Topology, num_pdf_classes
 from steps.hmm.tree_stats import TreeStats
 
@@ -15,7 +15,11 @@ OUTSIDE = 0  # the phone-id of what is outside the utterance
 
 
 def phone_questions(
-    stats: TreeStats, topology: Topology, sets: Sequence[AbstractSet[int]], context_independent: AbstractSet[int]
+    stats: TreeStats,
+    topology: Topology,
+    sets: Sequence[AbstractSet[int]],
+    context_independent: AbstractSet[int],
+    extra: Sequence[AbstractSet[int]] = (),
 ) -> list[frozenset[int]]:
     """Find sets of phones to ask about by clustering the phones on the sound of their middles.
 
@@ -35,6 +39,8 @@ def phone_questions(
         phone of the topology is in one of them.
     context_independent : set of int
         The phones whose context does not count, silence.
+    extra : sequence of sets of int
+        More questions, like the phones at the end of a word; they may divide the sets.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def phone_questions(
     seen = np.flatnonzero(sums[:, 0])
     clusters = [frozenset(sets[i]) for i in seen]
     silence = frozenset(context_independent)
-    questions = {*map(frozenset, sets), silence, silence | {OUTSIDE}} - {frozenset()}
+    questions = {*map(frozenset, [*sets, *extra]), silence, silence | {OUTSIDE}} - {frozenset()}
     for kept, gone in merges(sums[seen]):
         clusters[kept] |= clusters[gone]
         questions.add(clusters[kept])
@@ -75,25 +81,9 @@ def check_sets(
     InputError
         Names the phone and what is wrong.
     """
-    listed = sorted(phone for phones in sets for phone in phones)
-    if twice := sorted({phone for phone, after in pairwise(listed) if phone == after}):
-        raise InputError(f"{_phones(twice)} in more than one phone set; put each phone into one")
-    if missing := sorted(set(topology) - set(listed)):
-        raise InputError(f"{_phones(missing)} in no phone set; put each phone of the topology into one")
-    if unknown := sorted(set(listed) - set(topology)):
-        raise InputError(f"{_phones(unknown)} in a phone set, but not in the topology; take both from one lang")
+    check_partition(sets, topology)
     for phones in map(sorted, sets):
-        if len({num_pdf_classes(topology[phone]) for phone in phones}) > 1:
-            raise InputError(f"phones {_listed(phones)} are one set, but differ in their number of pdf classes")
         if 0 < len(context_independent.intersection(phones)) < len(phones):
-            raise InputError(f"phones {_listed(phones)} are one set, but only some of them are context-independent")
+            raise InputError(f"phones {spaced(phones)} are one set, but only some of them are context-independent")
     if strange := sorted(set(np.unique(stats.windows).tolist()) - {OUTSIDE} - set(topology)):
-        raise InputError(f"{_phones(strange)} in the statistics, but not in the topology; align with the same lang")
-
-
-def _phones(phones: Sequence[int]) -> str:
-    return f"phone{'s'[: len(phones) > 1]} {_listed(phones)} {'are' if len(phones) > 1 else 'is'}"
-
-
-def _listed(phones: Iterable[int]) -> str:
-    return " ".join(map(str, phones))
+        raise InputError(f"{those(strange)} in the statistics, but not in the topology; align with the same lang")

@@ -13,6 +13,7 @@ from steps.hmm.alignments import read_alignments
 from steps.hmm.blocks import Material, read_utterances
 from steps.hmm.gmm import DiagGmms, sum_in_order
 from steps.hmm.lda import LdaStats, accumulate_lda, estimate_lda
+from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.system import System, write_block_alignments, write_system
 from steps.hmm.topology import Topology
 from steps.hmm.transforms import Transform, TransformedFeatures
@@ -119,10 +120,12 @@ def _tree_stats(aligned: Aligned, transform: Transform, utterances: list[str]) -
     return accumulate_tree_stats(aligned.model(), *aligned.read(utterances, transform), set(aligned.silence))
 
 
-def triphone_tree(stats: TreeStats, topology: Topology, silence: Sequence[int], options: TreeOptions) -> Tree:
-    """Find questions and grow the tree."""
-    sets = [{phone} for phone in topology]
-    questions = phone_questions(stats, topology, sets, set(silence))
+def triphone_tree(
+    stats: TreeStats, topology: Topology, silence: Sequence[int], options: TreeOptions, lang: Path
+) -> Tree:
+    """Find questions and grow the tree; the lang directory says which phones share roots, and what else to ask."""
+    sets = read_phone_sets(lang, topology)
+    questions = phone_questions(stats, topology, sets, set(silence), read_extra_questions(lang))
     return build_tree(stats, topology, options, questions, sets, set(silence))
 
 

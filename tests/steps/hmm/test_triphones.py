@@ -66,7 +66,9 @@ def test_converted_alignments_say_the_same_in_other_ids(work):
 
 def test_first_gaussians_are_those_of_their_leaves(work, aligned, stats):
     source = read_transition_model(work / "mono_ali")
-    tree = triphone_tree(stats, source.topology, aligned.silence, TreeOptions(num_leaves=40, min_gain=20))
+    tree = triphone_tree(
+        stats, source.topology, aligned.silence, TreeOptions(num_leaves=40, min_gain=20), work / "lang"
+    )
     assert 28 < tree.num_pdfs <= 40
     target = transition_model(source.topology, tree)
     gmms = leaf_gaussians(stats, tree)
