@@ -93,14 +93,14 @@ def sentences(name: str, count: int, seed: int) -> dict[str, list[str]]:
     return {f"{name}-{i:02}": list(random.choice(WORDS, random.integers(1, 4))) for i in range(count)}
 
 
-def write_corpus(work: Path) -> None:
-    """Data, features, lang directory and language model."""
+def write_corpus(work: Path, **options: Any) -> None:
+    """Data, features, lang directory (with options of prepare_lang) and language model."""
     for seed, (name, count) in enumerate(SIZES.items()):
         write_data(work / "data" / name, sentences(name, count, seed), seed)
     (work / "dict").mkdir()
     for name, content in DICT.items():
         (work / "dict" / f"{name}.txt").write_text(content)
-    prepare_lang(work / "data/train", work / "dict", work / "lang")
+    prepare_lang(work / "data/train", work / "dict", work / "lang", **options)
     train_lm(work / "data", work / "lang", work / "lm")
     make_feats(work / "data", work / "feats", MfccOptions(sample_rate=RATE), FbankOptions(sample_rate=RATE))
 

@@ -61,6 +61,123 @@ def test_files(corpus, capsys):
     assert "training text: 6 words, 0.00% without pronunciation; 3 lexicon words are not in it" in said
 
 
+# of a dictionary with one silence phone; the order and the formats are those of Kaldi's prepare_lang.sh
+POSITIONS = {
+    "phones.txt": """<eps> 0
+SIL 1
+SIL_B 2
+SIL_E 3
+SIL_I 4
+SIL_S 5
+N_B 6
+N_E 7
+N_I 8
+N_S 9
+OW_B 10
+OW_E 11
+OW_I 12
+OW_S 13
+#0 14
+#1 15
+#2 16
+#3 17
+""",
+    "lexicon.txt": "!SIL SIL_S\nknow N_B OW_E\nnnn N_B N_I N_E\nno N_B OW_E\no OW_S\n",
+    "phones/sets.txt": "SIL SIL_B SIL_E SIL_I SIL_S\nN_B N_E N_I N_S\nOW_B OW_E OW_I OW_S\n",
+    "phones/sets.int": "1 2 3 4 5\n6 7 8 9\n10 11 12 13\n",
+    "phones/extra_questions.txt": "N_B OW_B\nN_E OW_E\nN_I OW_I\nN_S OW_S\nSIL\nSIL_B\nSIL_E\nSIL_I\nSIL_S\n",
+    "phones/extra_questions.int": "6 10\n7 11\n8 12\n9 13\n1\n2\n3\n4\n5\n",
+    "phones/silence.int": "1\n2\n3\n4\n5\n",
+    "phones/nonsilence.int": "6\n7\n8\n9\n10\n11\n12\n13\n",
+    "phones/optional_silence.txt": "SIL\n",
+    "phones/optional_silence.int": "1\n",
+    "phones/disambig.int": "14\n15\n16\n17\n",
+    "phones/word_boundary.txt": """SIL nonword
+SIL_B begin
+SIL_E end
+SIL_I internal
+SIL_S singleton
+N_B begin
+N_E end
+N_I internal
+N_S singleton
+OW_B begin
+OW_E end
+OW_I internal
+OW_S singleton
+""",
+    "phones/word_boundary.int": """1 nonword
+2 begin
+3 end
+4 internal
+5 singleton
+6 begin
+7 end
+8 internal
+9 singleton
+10 begin
+11 end
+12 internal
+13 singleton
+""",
+}
+
+
+@pytest.fixture
+def positions(corpus):
+    texts = {
+        "lexicon": "!SIL SIL\nno N OW\nknow N OW\no OW\nnnn N N N\n",
+        "silence_phones": "SIL\n",
+        "nonsilence_phones": "N OW\n",
+    }
+    for name, text in texts.items():
+        (corpus / "dict" / f"{name}.txt").write_text(text)
+    (corpus / "train" / "text").write_text("u1 no o know\n")
+    return corpus
+
+
+def test_position_dependent_phones(positions, capsys):
+    assert run(positions, position_dependent_phones=True)["phones"] == 13
+    lang = positions / "lang"
+    assert {name: (lang / name).read_text() for name in POSITIONS} == POSITIONS
+    assert "1 silence and 2 other phones" in capsys.readouterr().out
+    topology = read_topo(lang / "topo")
+    assert {phone: len(states) for phone, states in topology.items()} == {p: 5 if p < 6 else 3 for p in range(1, 14)}
+
+
+def test_lexicon_of_position_dependent_phones(positions):
+    run(positions, position_dependent_phones=True)
+    phones, words = (read_symbols(positions / "lang" / f"{name}.txt") for name in ("phones", "words"))
+    graph = kaldifst.StdVectorFst.read(str(positions / "lang" / "L_disambig.fst"))
+
+    def accepted(pronunciation, text):
+        spoken = kaldifst.make_linear_acceptor([phones[p] for p in pronunciation.split()])
+        written = kaldifst.make_linear_acceptor([words[word] for word in text.split()])
+        found = kaldifst.shortest_path(kaldifst.compose(kaldifst.compose(spoken, graph), written))
+        return found.start >= 0
+
+    # homophones #1 and #2 in the order of the lexicon, #3 after optional silence, #0 through all
+    assert accepted("SIL #3 N_B OW_E #1 OW_S SIL #3 #0 N_B OW_E #2", "no o #0 know")
+    assert accepted("N_B N_I N_E SIL_S", "nnn !SIL")
+    assert not accepted("N_B OW_E #2", "no")
+    assert not accepted("OW_B", "o")
+    assert not accepted("SIL_S #3 OW_S", "o")
+
+
+def test_files_of_positions_are_written_for_them_alone(positions):
+    run(positions)
+    kinds = ("silence", "nonsilence", "optional_silence", "disambig")
+    names = {f"{kind}.{suffix}" for kind in kinds for suffix in ("txt", "int")}
+    assert {path.name for path in (positions / "lang" / "phones").iterdir()} == names
+
+
+def test_names_that_variants_have_already(positions):
+    (positions / "dict/silence_phones.txt").write_text("SIL N_B SIL_S\n")
+    with pytest.raises(InputError, match="dict: SIL_S, N_B would be two phones: one of that name, and a variant of"):
+        run(positions, position_dependent_phones=True)
+    assert run(positions)["phones"] == 5
+
+
 def test_words_without_pronunciation(corpus, capsys):
     (corpus / "train" / "text").write_text(TEXT + "u4 maybe yes maybe perhaps\n")
     with pytest.raises(InputError, match=r"text: 2 words have no pronunciation in .*: maybe \(2\), perhaps \(1\); add"):

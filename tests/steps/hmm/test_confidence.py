@@ -25,6 +25,17 @@ def test_is_the_share_of_the_phones_pdfs(scale):
         assert found[t] == pytest.approx(np.log(own / sum(np.exp(likelihoods))), abs=1e-5)
 
 
+def test_phones_that_count_as_one():
+    random = np.random.default_rng(1)
+    tids = random.integers(1, MODEL.num_tids + 1, 50)
+    scores = random.normal(0, 3, (50, 10)).astype(np.float32)
+    found = phone_log_posteriors(scores, tids, MODEL, 0.5, [{1}, {2, 3}])
+    for t, tid in enumerate(tids):
+        likelihoods = np.exp(0.5 * scores[t].astype(float))
+        own = likelihoods[:5] if MODEL.tid_to_phone[tid] == 1 else likelihoods[5:]
+        assert found[t] == pytest.approx(np.log(own.sum() / likelihoods.sum()), abs=1e-5)
+
+
 def test_far_likelihoods_neither_overflow_nor_exceed_one():
     scores = np.full((2, 10), -1e4, np.float32)
     scores[0, 5:8] = 1e4

@@ -93,6 +93,17 @@ def test_monophone_files_stay_as_they_are(tmp_path):
     assert read_tree(tmp_path / "tree.json") == monophone_tree(TOPOLOGY)
 
 
+def test_monophones_of_sets_of_one_are_the_same_file(tmp_path):
+    write_tree(tmp_path / "tree.json", monophone_tree(TOPOLOGY, [{3}, {1}, {2}]))
+    assert (tmp_path / "tree.json").read_text() == MONOPHONES
+
+
+def test_monophones_of_a_set_share_their_pdfs():
+    tree = monophone_tree(TOPOLOGY | {4: TOPOLOGY[2]}, [{2, 4}, {3}])
+    assert tree.pdfs == {1: [0, 1], 2: [2, 3], 3: [4, 5], 4: [2, 3]}
+    assert tree.num_pdfs == 6
+
+
 @pytest.mark.parametrize(("phone", "pdf_class", "pdf"), [(1, 0, 0), (2, 1, 3), (3, 1, 5)])
 def test_monophones(phone, pdf_class, pdf):
     assert monophone_tree(TOPOLOGY).pdf([phone], pdf_class) == pdf

@@ -55,6 +55,15 @@ def test_the_silence_need_not_be_a_cluster():
     assert {frozenset({1, 2}), frozenset({0, 1, 2}), frozenset({2, 3, 4})} <= set(found)
 
 
+def test_extra_questions_may_divide_sets():
+    sets = [{1}, {2}, {3, 4}, {5, 6}, {7, 8}]
+    extra = [frozenset({3, 5, 7}), frozenset({4, 6, 8}), frozenset({5, 6})]
+    before, found = (phone_questions(stats_of(MEANS), TOPOLOGY, sets, SILENCE, more) for more in ((), extra))
+    assert set(found) == {*before, *extra}
+    assert len(found) == len(before) + 2
+    assert [len(question) for question in found] == sorted(map(len, found), reverse=True)
+
+
 def test_no_silence():
     found = phone_questions(stats_of(MEANS), TOPOLOGY, ALONE, set())
     assert frozenset() not in found

@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,12 @@ from steps.errors import InputError
 from steps.feats.reader import training_options
 from steps.hmm.alignments import read_alignments
 from steps.hmm.blocks import Material
-from steps.hmm.topology import silence_phones
+from steps.hmm.topology import left_to_right, silence_phones
 from steps.hmm.transforms import Transform
 from steps.hmm.transitions import read_transition_model, split_phones, transition_model
-from steps.hmm.tree import read_tree
+from steps.hmm.tree import Question, read_tree, write_tree
 from steps.hmm.tree_building import TreeOptions
+from steps.hmm.tree_stats import TreeStats
 from steps.hmm.triphones import (
     Aligned,
     LdaOptions,
@@ -81,6 +83,47 @@ def test_first_gaussians_are_those_of_their_leaves(work, aligned, stats):
         np.testing.assert_allclose(gmms.means[pdf, 0], own.mean(0), atol=1e-6)
         np.testing.assert_allclose(gmms.variances[pdf, 0], np.maximum(own.var(0), 0.01), atol=1e-5)
     assert not (pdfs == tree.pdfs[aligned.silence[1]][0]).any()
+
+
+def lang_of(folder, **files):
+    """A lang directory with sets of phones and nothing else."""
+    (folder / "phones").mkdir()
+    for name, content in files.items():
+        (folder / "phones" / f"{name}.int").write_text(content)
+    return folder
+
+
+def tree_file(folder, *arguments):
+    write_tree(folder / "tree.json", triphone_tree(*arguments))
+    return hashlib.sha256((folder / "tree.json").read_bytes()).hexdigest()
+
+
+def test_sets_of_one_phone_make_the_same_tree(work, aligned, stats, tmp_path):
+    topology, options = aligned.model().topology, TreeOptions(num_leaves=40, min_gain=20)
+    singles = lang_of(tmp_path, sets="".join(f"{phone}\n" for phone in topology), extra_questions="")
+    hashes = [tree_file(tmp_path, stats, topology, aligned.silence, options, lang) for lang in (work / "lang", singles)]
+    assert hashes[0] == hashes[1]
+
+
+# phones 2 and 4 are one sound at the beginning of a word, 3 and 5 at the end; the left neighbour makes no difference
+VARIANTS = {1: left_to_right(1), **{phone: left_to_right(1) for phone in (2, 3, 4, 5)}}
+FIRST = np.array([0.0, 10.0, 20.0, 11.0, 21.0]) * 100
+POSITIONS = TreeStats(
+    1, np.array([[0, phone, 0] for phone in VARIANTS]), np.zeros(5, int), np.full(5, 100.0), FIRST[:, None],
+    (FIRST**2 / 100 + 100)[:, None],
+)  # fmt: skip
+
+
+def test_position_is_asked_about_the_phone_itself(tmp_path):
+    sets, options = "1\n2 3\n4 5\n", TreeOptions(num_leaves=5, min_gain=20, cluster_thresh=0)
+    lang = lang_of(tmp_path, sets=sets, extra_questions="2 4\n3 5\n")
+    tree = triphone_tree(POSITIONS, VARIANTS, [1], options, lang)
+    begins = Question(1, frozenset({2, 4}), 1, 2), Question(1, frozenset({2, 4}), 3, 4)
+    assert tree.pdfs == {1: [0], 2: [begins[0]], 3: [begins[0]], 4: [begins[1]], 5: [begins[1]]}
+    assert [tree.pdf([0, phone, 0], 0) for phone in VARIANTS] == [0, 1, 2, 3, 4]
+    assert len(transition_model(VARIANTS, tree).states) == 5
+    (lang / "phones/extra_questions.int").unlink()
+    assert triphone_tree(POSITIONS, VARIANTS, [1], options, lang).pdfs == {1: [0], 2: [1], 3: [1], 4: [2], 5: [2]}
 
 
 def test_lda_leaves_silence_out(aligned):
