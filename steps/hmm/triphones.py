@@ -15,7 +15,7 @@ from steps.hmm.gmm import DiagGmms, sum_in_order
 from steps.hmm.lda import LdaStats, accumulate_lda, estimate_lda
 from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.system import System, write_block_alignments, write_system
-from steps.hmm.topology import Topology
+from steps.hmm.topology import Topology, read_topo
 from steps.hmm.transforms import Transform, TransformedFeatures
 from steps.hmm.transitions import TransitionModel, initial_transition_model, read_transition_model, split_phones
 from steps.hmm.tree import Tree, read_tree
@@ -70,8 +70,13 @@ class Aligned:
         Raises
         ------
         InputError
-            When not a single one is aligned.
+            When not a single one is aligned, or they were aligned with other phones than the lang directory's.
         """
+        if self.model().topology != read_topo(self.material.lang / "topo"):
+            raise InputError(
+                f"{self.ali}: its phones or their HMMs are not those of {self.material.lang}; train and align "
+                "again with that lang directory"
+            )
         utterances, alignments = self.material.utterances(), read_alignments(self.ali)
         aligned = [utterance for utterance in utterances if utterance in alignments]
         if not aligned:

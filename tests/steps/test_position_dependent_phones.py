@@ -11,6 +11,7 @@ from steps.alignment_report import alignment_report
 from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table
 from steps.decode import decode
+from steps.errors import InputError
 from steps.export_ctm import export_ctm
 from steps.hmm.alignments import read_alignments
 from steps.hmm.topology import silence_phones
@@ -22,6 +23,7 @@ from steps.make_graph import make_graph
 from steps.scoring.wer import score
 from steps.search.beam import Weights
 from steps.train_nnet import silence_pdfs
+from steps.train_triphones import train_triphones
 from tests.steps import synthetic
 
 
@@ -41,6 +43,13 @@ def marked(tmp_path_factory):
 def test_recognition(marked, tmp_path, model, graph):
     decode(marked / "feats/dev", marked / graph, marked / model, tmp_path / "out", Weights(0.1, 1.0))
     assert score(read_table(marked / "data/dev/text"), read_table(tmp_path / "out/text")).total.errors == 0
+
+
+def test_alignments_of_other_phones(work, marked, tmp_path):
+    for one, other in ((work, marked), (marked, work)):
+        feats, lang, ali = one / "feats/train", one / "lang", other / "mono_ali"
+        with pytest.raises(InputError, match=r"mono_ali: its phones or their HMMs are not those of .*lang; train and"):
+            train_triphones(feats, lang, ali, tmp_path / "tri")
 
 
 def test_variants_share_states(work, marked):
