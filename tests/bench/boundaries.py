@@ -12,9 +12,9 @@ within 10, 20 and 50 ms of the labels', the median of the distances and the mean
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -38,23 +38,17 @@ def main() -> None:
     args = parser.parse_args()
     data, exp = args.workdir / "data", args.workdir / "exp"
     reference = {utt: phones for (utt, _), phones in read_ctm(data / "local/reference/phones.ctm").items()}
-    total = sum(len(phones) - 1 for phones in reference.values())
     models = {name: exp / name for name in ("mono", "tri", "sat")} | {"nnet": exp / args.nnet}
-    summary: dict[str, Any] = dict.fromkeys(models)
-    lines = []
+    rows: dict[str, tuple[int, Agreement]] = {}
     with tempfile.TemporaryDirectory() as folder:
         lang = phone_lang(data, Path(folder, "lang"))
         for name, model in models.items():
             if (model / "model.json").is_file():
                 hypothesis = align_phones(data / "local/phones", lang, model, Path(folder, name), args.nj)
                 offsets = [boundary_offsets(reference[utt], phones) for utt, phones in hypothesis.items()]
-                found = agreement(np.concatenate(offsets))
-                lines.append(f"{model.name:8}{len(hypothesis):12}{found.boundaries:12}" + row(found))
-                summary[name] = figures(found)
-    within = "".join(f"{f'{ms} ms':>9}" for ms in TOLERANCES_MS)
-    print(f"\n{len(reference)} utterances with {total} boundaries between labels; within")
-    print(f"{'model':8}{'utterances':>12}{'boundaries':>12}{within}{'median':>11}{'mean':>11}", *lines, sep="\n")
-    print(json.dumps(summary))
+                rows[name] = len(hypothesis), agreement(np.concatenate(offsets))
+    print_table(reference, rows)
+    print(json.dumps({name: figures(rows[name][1]) if name in rows else None for name in models}))
 
 
 def phone_lang(data: Path, lang: Path) -> Path:
@@ -83,10 +77,16 @@ def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dic
     return found
 
 
-def row(found: Agreement) -> str:
-    """A model's numbers for the eye."""
-    shares = "".join(f"{share:9.1%}" for share in found.within.values())
-    return f"{shares}{found.median_ms:8.1f} ms{found.mean_ms:+8.1f} ms"
+def print_table(reference: Mapping[str, Sequence[Token]], models: Mapping[str, tuple[int, Agreement]]) -> None:
+    """Print each model's number of aligned utterances and its agreement."""
+    total = sum(len(phones) - 1 for phones in reference.values())
+    print(f"\n{len(reference)} utterances with {total} boundaries between labels; within")
+    within = "".join(f"{f'{ms} ms':>9}" for ms in TOLERANCES_MS)
+    print(f"{'model':8}{'utterances':>12}{'boundaries':>12}{within}{'median':>11}{'mean':>11}")
+    for name, (utterances, found) in models.items():
+        shares = "".join(f"{share:9.1%}" for share in found.within.values())
+        offsets = f"{found.median_ms:8.1f} ms{found.mean_ms:+8.1f} ms"
+        print(f"{name:8}{utterances:12}{found.boundaries:12}{shares}{offsets}")
 
 
 def figures(found: Agreement) -> dict[str, float]:
