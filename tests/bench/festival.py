@@ -4,7 +4,11 @@ Festival's voice kal_diphone speaks some 690 sentences of prose and says when it
 triphone system are trained on all but 100 of them, with phones as words and pauses among them, and align the phones of
 these 100. What is in DIR is used again; without --workdir nothing is kept. Needs Debian's packages (no root).
 
-Besides the table, the offsets' means for the kinds of sounds on both sides of a boundary. The last line is JSON as of
+Besides the table, the offsets' means for the kinds of sounds on both sides of a boundary. With --reversed, a monophone
+system is trained on, and aligns, the same sounds played backwards as well. What is late by nature of the aligner is
+late there, too; what comes of where Festival has its marks in the sounds is early there.
+
+The last line is JSON as of
 tests.bench.boundaries: for mono and tri, the shares of boundaries within 10, 20 and 50 ms of Festival's, the median of
 the distances and the mean of the signed offsets, both in ms.
 """
@@ -17,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import yaml
 
 from local.dict_dir import SILENCE, write_dict_dir
@@ -32,7 +37,7 @@ from steps.hmm.tree_building import TreeOptions
 from steps.make_feats import make_feats
 from steps.output import output_dir
 from steps.prepare_lang import prepare_lang
-from steps.scoring.boundaries import agreement, boundary_offsets
+from steps.scoring.boundaries import Agreement, agreement, boundary_offsets
 from steps.train_mono import train_mono
 from steps.train_triphones import train_triphones
 from tests.bench.boundaries import align_phones, figures, print_table
@@ -56,18 +61,28 @@ def main() -> None:
         "--workdir", type=Path, help="where all that is made is kept; a new one is made if it is missing"
     )
     parser.add_argument("--nj", type=int, default=1, help="number of processes")
+    parser.add_argument("--reversed", action="store_true", help="the same with reversed sounds")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        compare(args.workdir or Path(folder), args.nj)
+        work = args.workdir or Path(folder)
+        prepare(work)
+        found = {}
+        if args.reversed:
+            found["reversed"] = compare(reversed_copy(work), ["mono"], args.nj)["mono"]
+        found |= compare(work, ["mono", "tri"], args.nj)
+    if args.reversed:
+        both = found["mono"].mean_ms, found["reversed"].mean_ms
+        aligner, marks = sum(both) / 2, (both[0] - both[1]) / 2
+        print(f"\nmono is late by {aligner:+.1f} ms whichever way it is played, the marks are early by {marks:+.1f} ms")
+    print(json.dumps({name: figures(found[name]) for name in ("mono", "tri")}))
 
 
-def compare(work: Path, nj: int) -> None:
-    """Make what is missing, align, and print how far boundaries are from Festival's."""
-    prepare(work)
-    train(work, nj)
+def compare(work: Path, systems: Sequence[str], nj: int) -> dict[str, Agreement]:
+    """Train the systems that are missing, align, and print how far boundaries are from Festival's."""
+    train(work, systems, nj)
     reference = {utt: phones for (utt, _), phones in read_ctm(work / "data/local/reference/phones.ctm").items()}
     rows, kinds = {}, {}
-    for name in ("mono", "tri"):
+    for name in systems:
         hypothesis = align_phones(
             work / "feats/test", work / "lang", work / "exp" / name, work / f"exp/{name}_test", nj
         )
@@ -76,7 +91,7 @@ def compare(work: Path, nj: int) -> None:
         kinds[name] = by_kinds(reference, offsets)
     print_kinds(kinds)
     print_table(reference, rows)
-    print(json.dumps({name: figures(found) for name, (_, found) in rows.items()}))
+    return {name: found for name, (_, found) in rows.items()}
 
 
 def prepare(work: Path) -> None:
@@ -107,8 +122,42 @@ def write_data(spoken: Path, data: Path) -> None:
     write_ctm(data / "local/reference/phones.ctm", tokens)
 
 
-def train(work: Path, nj: int) -> None:
-    """Features, and a monophone and a triphone system with the recipes' options, where they are not there yet."""
+def reversed_copy(work: Path) -> Path:
+    """Make a work directory of the same sounds from their ends to their beginnings, with the phones' times."""
+    spoken, data = work / "reversed/spoken", work / "reversed/data"
+    if not spoken.exists():
+        with output_dir(spoken) as part:
+            for path in sorted((work / "spoken").glob("*.lab")):
+                samples, rate = soundfile.read(path.with_suffix(".wav"), dtype="int16")
+                soundfile.write(part / f"{path.stem}.wav", samples[::-1], rate)
+                labels = reversed_labels(path.read_text(encoding="utf-8"), len(samples) / rate)
+                (part / path.name).write_text(labels, encoding="utf-8")
+    if not data.exists():
+        with output_dir(data) as part:
+            write_data(spoken, part)
+    return work / "reversed"
+
+
+def reversed_labels(labels: str, seconds: float) -> str:
+    """Turn a label file of audio of some seconds into that of the audio reversed.
+
+    Example
+    -------
+    >>> print(reversed_labels("#\\n0.2 100 pau\\n0.5 100 p\\n0.9 100 pau\\n", 1.0))
+    #
+    0.5000 100 pau
+    0.8000 100 p
+    1.0000 100 pau
+    <BLANKLINE>
+    """
+    ends, _, phones = zip(*map(str.split, labels.splitlines()[1:]), strict=True)
+    starts = [0.0, *map(float, ends[:-1])]
+    lines = (f"{seconds - start:.4f} 100 {phone}\n" for start, phone in zip(starts, phones, strict=True))
+    return "".join(["#\n", *reversed([*lines])])
+
+
+def train(work: Path, systems: Sequence[str], nj: int) -> None:
+    """Features, and systems (mono, tri) with the recipes' options, where they are not there yet."""
     feats, lang, exp = work / "feats", work / "lang", work / "exp"
     if not feats.exists():
         make_feats(work / "data", feats, MfccOptions(), FbankOptions(), nj)
@@ -116,9 +165,9 @@ def train(work: Path, nj: int) -> None:
         prepare_lang(work / "data/train", work / "data/local/dict", lang, sil_prob=0)
     if not (exp / "mono").exists():
         train_mono(feats / "train", lang, exp / "mono", MonoOptions(), nj=nj)
-    if not (exp / "mono_ali").exists():
+    if "tri" in systems and not (exp / "mono_ali").exists():
         align_data(feats / "train", lang, exp / "mono", exp / "mono_ali", nj=nj)
-    if not (exp / "tri").exists():
+    if "tri" in systems and not (exp / "tri").exists():
         conf = yaml.safe_load((ROOT / "conf/tri.yaml").read_text(encoding="utf-8"))
         tree, em = TreeOptions(**conf["tree"]), EmOptions(**conf["em"])
         train_triphones(feats / "train", lang, exp / "mono_ali", exp / "tri", tree, em, nj=nj)
