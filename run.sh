@@ -84,9 +84,11 @@ recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test s
   for system in "${gmms[@]}"; do
     if [[ $system == sat ]]; then # a first pass without transforms, from which they are estimated
       recognise sat/sat_si "$graph" sat_si
+      first=$exp/sat_si/first_${lm_name}_dev # as decoded with what it chose; its rows are those of tune
       stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/sat_si/tune_${lm_name}_dev" --nj "$nj" \
-        "$feats/dev" "$graph" "$exp/sat/sat_si" "$exp/sat_si/decode_${lm_name}_dev"
-      for set in dev "${tests[@]}"; do
+        "$feats/dev" "$graph" "$exp/sat/sat_si" "$first"
+      adapt decode dev sat "${first#"$exp/"}" "sat_fmllr_$lm_name"
+      for set in "${tests[@]}"; do
         adapt decode "$set" sat "sat_si/decode_${lm_name}_$set" "sat_fmllr_$lm_name"
       done
       recognise sat "$graph" sat "sat_fmllr_$lm_name"

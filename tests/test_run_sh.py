@@ -94,6 +94,9 @@ def test_gmm_systems_up_to_the_one_that_is_asked_for():
         assert ("--speakers" not in arguments) or arguments[arguments.index("--speakers") + 1] == adapted
     [adapt] = [arguments for _, _, arguments in commands if arguments[-1] == f"{exp}/sat_fmllr_bigram/test"]
     assert adapt[-3:-1] == [f"{exp}/sat", f"{exp}/sat_si/decode_bigram_test"]
+    # steps.score takes one directory for each model and set
+    scored = [name for name in decoded if name.rpartition("/")[2].startswith(("decode_", "tune_"))]
+    assert len({(Path(name).parent, name.rpartition("_")[2]) for name in scored}) == len(scored)
     assert "--gmm is 'tri3'; there are mono tri lda_mllt sat" in refused("--gmm", "tri3")
 
 
