@@ -25,6 +25,7 @@ from steps.errors import InputError
 from steps.feats.reader import load_features, training_options
 from steps.hmm.acoustic_model import lang_entry, tree_hash
 from steps.hmm.alignments import Alignments, copy_model_files, read_alignments
+from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
 from steps.output import fingerprint, output_dir
 
@@ -108,7 +109,7 @@ def train_nnet(
     with output_dir(exp, fingerprint(config, feats, dev_feats, lang, ali, dev_ali)) as folder:
         copy_model_files(ali, folder)
         describe_run(folder, config | {"workers": workers, "threads": threads})
-        silence = silence_pdfs(lang, transitions.tid_to_phone, transitions.tid_to_pdf)
+        silence = transitions.pdfs_of(silence_phones(lang)).tolist()
         if asynchronous:
             result = train_asgd(
                 network, reader, dev_reader, training, asgd, folder, seed, workers, threads, silence, cluster
@@ -176,12 +177,6 @@ def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> np.ndarray:
     for utterance in reader:
         counts += np.bincount(reader.tid_to_pdf[reader.ali[utterance]], minlength=num_pdfs)
     return counts
-
-
-def silence_pdfs(lang: Path, tid_to_phone: np.ndarray, tid_to_pdf: np.ndarray) -> list[int]:
-    """List the pdfs of the silence phones."""
-    phones = [int(line) for line in (lang / "phones" / "silence.int").read_text().split()]
-    return sorted({int(pdf) for pdf in tid_to_pdf[1:][np.isin(tid_to_phone[1:], phones)]})
 
 
 def describe_run(folder: Path, config: dict[str, object]) -> None:

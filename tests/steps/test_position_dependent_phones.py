@@ -22,7 +22,6 @@ from steps.lang.symbols import read_symbols
 from steps.make_graph import make_graph
 from steps.scoring.wer import score
 from steps.search.beam import Weights
-from steps.train_nnet import silence_pdfs
 from steps.train_triphones import train_triphones
 from tests.steps import synthetic
 
@@ -72,7 +71,7 @@ def test_all_variants_of_silence_are_silence(marked):
     assert len(silence) == 10
     pdfs = set(range(10))  # five of SIL, five of SPN
     assert set(model.pdfs_of(silence).tolist()) == pdfs
-    assert silence_pdfs(marked / "lang", model.tid_to_phone, model.tid_to_pdf) == sorted(pdfs)
+    assert model.pdfs_of(silence_phones(marked / "lang")).tolist() == sorted(pdfs)
     others = [phone for phone in model.topology if phone not in silence]
     assert not pdfs & set(model.pdfs_of(others).tolist())
 
