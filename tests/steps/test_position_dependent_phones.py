@@ -70,8 +70,7 @@ def test_all_variants_of_silence_are_silence(marked):
     assert {names[phone].split("_")[0] for phone in silence} == {"SIL", "SPN"}
     assert len(silence) == 10
     pdfs = set(range(10))  # five of SIL, five of SPN
-    assert set(model.pdfs_of(silence).tolist()) == pdfs
-    assert model.pdfs_of(silence_phones(marked / "lang")).tolist() == sorted(pdfs)
+    assert model.pdfs_of(silence).tolist() == sorted(pdfs)
     others = [phone for phone in model.topology if phone not in silence]
     assert not pdfs & set(model.pdfs_of(others).tolist())
 
