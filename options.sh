@@ -22,7 +22,8 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --realign N                 align again with the network and train it anew on that, N times: exp/NAME_realign1, ...
                               (default: 0)
   --seed N                    seed of all that is random (default: 1)
-  --workers N                 processes that train the network, by asynchronous SGD, in --nj threads (default: 1)
+  --workers N                 processes that train the network, by asynchronous SGD, in --nj threads (default: 2 of two
+                              cores or more; 1: plain training, the same bits for the same seed)
   --cluster ray               they are on a Ray cluster of --nj cores, or more (ray://HOST:PORT: another machine's)
   --lm-name NAME              unigram, bigram (the default), trigram, 4gram ... of the training text; an4: corpus
   --lm FILE                   an ARPA language model instead, plain or .gz
@@ -38,7 +39,7 @@ EOF
 
 recipes=$(cd "$root/recipes" && echo *) recipe=asterisk language=en workdir=''
 systems=(mono tri lda_mllt sat) gmm=mono
-nj=$(env -u OMP_NUM_THREADS nproc) workers=1 cluster=local seed=1 realign=0
+nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 runner=() own=() tests=() gmms=() unknown_words=() allow=()
 while (($#)); do
@@ -80,8 +81,9 @@ for option in "${own[@]}"; do
     die "recipe $recipe has no option $option, but ${known[$recipe]}"
 done
 [[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
-[[ "$nj $workers 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
-  die "--nj '$nj', --workers '$workers' and --seed '$seed' have to be whole numbers"
+[[ "$nj ${workers:-1} 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
+  die "--nj '$nj', --workers '${workers:-1}' and --seed '$seed' have to be whole numbers"
+workers=${workers:-$((nj > 1 ? 2 : 1))}
 [[ $realign =~ ^(0|[1-9][0-9]?)$ ]] || die "--realign is '$realign'; it has to be a whole number from 0 to 99"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ " ${systems[*]} " == *" $gmm "* ]] || die "--gmm is '$gmm'; there are ${systems[*]}"

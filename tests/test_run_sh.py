@@ -279,7 +279,9 @@ def test_number_of_processes(tmp_path):
 @pytest.mark.parametrize(
     ("options", "workers", "threads"),
     [
-        ("--nj 5", "1", "5"),
+        ("--nj 1", "1", "1"),
+        ("--nj 5", "2", "2"),
+        ("--nj 5 --workers 1", "1", "5"),
         ("--nj 5 --workers 2", "2", "2"),
         ("--nj 8 --workers 4", "4", "2"),
         ("--nj 2 --workers 3", "3", "1"),

@@ -1,8 +1,8 @@
 """What a user can set of asynchronous training; an unknown key is refused by the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nnet.config import check_values
+from nnet.config import TrainConfig, check_values
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class AsgdConfig:
     stuck_seconds : float
         A worker that has not been heard of for so long, and for twenty times its usual time, is ended and started anew;
         one that is starting has two minutes at least.
+    share_streams : bool
+        Whether the workers have the config's streams between them, at rates for such smaller minibatches, see `shared`;
+        otherwise each has all of them, at the rates as they are.
     """
 
     shards: int = 4
@@ -29,7 +32,33 @@ class AsgdConfig:
     overlap: bool = False
     tries: int = 3
     stuck_seconds: float = 60.0
+    share_streams: bool = True
 
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
         check_values(self, {"shards": 1, "push_every": 1, "tries": 1}, {"stuck_seconds": 0}, "asgd.")
+
+
+def shared(training: TrainConfig, asgd: AsgdConfig, workers: int) -> TrainConfig:
+    """Return how each of several workers trains, so that what they come to together is about the same for any number.
+
+    A gradient that comes late is one of a larger minibatch, nearly: those of all workers are of about the same weights.
+    With the streams dealt out that minibatch stays the one that the learning rate was chosen for. Each update is of
+    fewer frames, and its rate lower by the square root of their share with Adam (Malladi et al., "On the SDEs and
+    scaling rules for adaptive gradient algorithms", 2022), by the share itself with SGD (Goyal et al., "Accurate, large
+    minibatch SGD", 2017).
+
+    Example
+    -------
+    >>> each = shared(TrainConfig(streams=16, initial_lr=0.002), AsgdConfig(), workers=4)
+    >>> each.streams, each.initial_lr
+    (4, 0.001)
+    """
+    if not asgd.share_streams:
+        return training
+    streams = max(1, training.streams // workers)
+    share = streams / training.streams
+    scale = share**0.5 if training.optimizer == "adam" else share
+    return replace(
+        training, streams=streams, initial_lr=training.initial_lr * scale, final_lr=training.final_lr * scale
+    )

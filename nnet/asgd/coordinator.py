@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from nnet.asgd.checkpoint import load_places, of_places
-from nnet.asgd.config import AsgdConfig
+from nnet.asgd.config import AsgdConfig, shared
 from nnet.asgd.crew import Crew, Ended, ShardBusyError
 from nnet.asgd.local import LocalCrew
 from nnet.asgd.shard import NOBODY, Shard, cut, sliced
@@ -91,6 +91,7 @@ def train_asgd(
     """
     check_pair(model.config, config)
     asgd.check()
+    config = shared(config, asgd, workers)
     directory = Path(directory)
     set_threads(1)
     frames_per_epoch = check_data(model, reader, "training")
@@ -116,6 +117,7 @@ def train_asgd(
         )
         for k, place in enumerate(places)
     ]  # fmt: skip
+    print(f"workers: {workers}, streams of each: {config.streams}, learning rate from {config.initial_lr:.2g}")
     crew = start_crew(cluster, shards, workers, threads)
     log = TrainingLog(directory, progress.log_size, progress.frames)
     bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
