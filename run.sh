@@ -26,14 +26,32 @@ train() { # NAME ALI NETWORK
     "$feats/train_sp" "$feats/dev" "$lang" "$exp/$2/train_sp" "$exp/$2/dev" "$exp/$3"
 }
 
+hear() { # SET MODEL GRAPH WEIGHTS NAME [transforms]: one pass over a set, with the weights that a tuning chose
+  stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/$4" --nj "$nj" \
+    ${6:+--speakers "$exp/$6/$1"} "$feats/$1" "$3" "$exp/$2" "$exp/$5"
+}
+
 recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test sets decoded with them, exp/NAME/...
-  local set tuned=$exp/$3/tune_${lm_name}_dev
+  local set tuned=$3/tune_${lm_name}_dev
   stage decode steps.tune --config "$conf/search.yaml" --config "$conf/tuning.yaml" --nj "$nj" \
-    ${4:+--speakers "$exp/$4/dev"} "$feats/dev" "$2" "$exp/$1" "$tuned"
-  for set in "${tests[@]}"; do
-    stage decode steps.decode --config "$conf/search.yaml" --tuned "$tuned" --nj "$nj" \
-      ${4:+--speakers "$exp/$4/$set"} "$feats/$set" "$2" "$exp/$1" "$exp/$3/decode_${lm_name}_$set"
+    ${4:+--speakers "$exp/$4/dev"} "$feats/dev" "$2" "$exp/$1" "$exp/$tuned"
+  for set in "${tests[@]}"; do hear "$set" "$1" "$2" "$tuned" "$3/decode_${lm_name}_$set" "${@:4}"; done
+}
+
+recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass without, then from a second with them
+  local set first second weights=sat_si/tune_${lm_name}_dev
+  recognise sat/sat_si "$1" sat_si
+  for set in dev "${tests[@]}"; do
+    first=sat_si/decode_${lm_name}_$set second=sat/second_${lm_name}_$set
+    if [[ $set == dev ]]; then # tune's hypotheses have no alignments
+      first=sat_si/first_${lm_name}_dev
+      hear dev sat/sat_si "$1" "$weights" "$first"
+    fi
+    adapt decode "$set" sat "$first" "sat_fmllr1_$lm_name"
+    hear "$set" sat "$1" "$weights" "$second" "sat_fmllr1_$lm_name"
+    adapt decode "$set" sat "$second" "sat_fmllr_$lm_name"
   done
+  recognise sat "$1" sat "sat_fmllr_$lm_name"
 }
 
 {
@@ -82,16 +100,8 @@ recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test s
     stage graph steps.make_graph "$lang" "$grammar" "$exp/$system" "$exp/graph_${system}_$lm_name"
   done
   for system in "${gmms[@]}"; do
-    if [[ $system == sat ]]; then # a first pass without transforms, from which they are estimated
-      recognise sat/sat_si "$graph" sat_si
-      first=$exp/sat_si/first_${lm_name}_dev # as decoded with what it chose; its rows are those of tune
-      stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/sat_si/tune_${lm_name}_dev" --nj "$nj" \
-        "$feats/dev" "$graph" "$exp/sat/sat_si" "$first"
-      adapt decode dev sat "${first#"$exp/"}" "sat_fmllr_$lm_name"
-      for set in "${tests[@]}"; do
-        adapt decode "$set" sat "sat_si/decode_${lm_name}_$set" "sat_fmllr_$lm_name"
-      done
-      recognise sat "$graph" sat "sat_fmllr_$lm_name"
+    if [[ $system == sat ]]; then
+      recognise_adapted "$graph"
     else
       recognise "$system" "$exp/graph_${system}_$lm_name" "$system"
     fi

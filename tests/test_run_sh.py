@@ -89,11 +89,13 @@ def test_gmm_systems_up_to_the_one_that_is_asked_for():
         arguments[-1]: arguments for _, module, arguments in commands if module in ("steps.decode", "steps.tune")
     }
     for name, arguments in decoded.items():
-        adapted = f"{exp}/sat_fmllr_bigram/{'test' if name.endswith('_test') else 'dev'}"
+        passes = "sat_fmllr1_bigram" if "/second_" in name else "sat_fmllr_bigram"
+        adapted = f"{exp}/{passes}/{'test' if name.endswith('_test') else 'dev'}"
         assert ("--speakers" in arguments) == name.startswith(f"{exp}/sat/")
         assert ("--speakers" not in arguments) or arguments[arguments.index("--speakers") + 1] == adapted
-    [adapt] = [arguments for _, _, arguments in commands if arguments[-1] == f"{exp}/sat_fmllr_bigram/test"]
-    assert adapt[-3:-1] == [f"{exp}/sat", f"{exp}/sat_si/decode_bigram_test"]
+    heard = {arguments[-1]: arguments[-3:-1] for _, module, arguments in commands if module == "steps.adapt"}
+    assert heard[f"{exp}/sat_fmllr1_bigram/test"] == [f"{exp}/sat", f"{exp}/sat_si/decode_bigram_test"]
+    assert heard[f"{exp}/sat_fmllr_bigram/test"] == [f"{exp}/sat", f"{exp}/sat/second_bigram_test"]
     # steps.score takes one directory for each model and set
     scored = [name for name in decoded if name.rpartition("/")[2].startswith(("decode_", "tune_"))]
     assert len({(Path(name).parent, name.rpartition("_")[2]) for name in scored}) == len(scored)
