@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -78,7 +79,7 @@ def test_workers_end_with_the_coordinator_and_the_run_goes_on(started, tmp_path)
     process.kill()
     wait_for(lambda: not alive(process.pid), 20)
     out = ended(started("slow"))
-    assert "Resuming in epoch 1 after" in out
+    assert re.search(r"Resuming in epoch \d after", out)
     assert all_epochs(tmp_path / "exp")
 
 
@@ -90,7 +91,7 @@ def test_interrupt_saves(started, tmp_path):
     assert process.returncode
     assert errors.rstrip().endswith("KeyboardInterrupt")  # which the commands turn into an exit code
     frames = int(out.split("Interrupted and saved after ")[1].split()[0])
-    assert f"Resuming in epoch 1 after {frames} frames" in ended(started("slow"))
+    assert re.search(rf"Resuming in epoch \d after {frames} frames", ended(started("slow")))
 
 
 def test_no_update_is_lost(started):
