@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -35,6 +36,17 @@ def state(pid):
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "X"
+
+
+def left_in_shared_memory():
+    """What is in /dev/shm and belongs to no living process: none has it mapped."""
+    used = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # it has ended, or is another user's
+            lines = [line.split() for line in maps.read_text().splitlines()]
+            # by the inode: a semaphore is mapped under the name that it had before its own
+            used |= {int(fields[4]) for fields in lines if fields[5:] and fields[5].startswith("/dev/shm/")}
+    return {file.name for file in os.scandir("/dev/shm") if file.inode() not in used}
 
 
 def wait_for(condition, seconds=60):
