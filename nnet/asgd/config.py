@@ -23,8 +23,8 @@ class AsgdConfig:
         A worker that has not been heard of for so long, and for twenty times its usual time, is ended and started anew;
         one that is starting has two minutes at least.
     share_streams : bool
-        Whether the workers have the config's streams between them, at rates for such smaller minibatches, see `shared`;
-        otherwise each has all of them, at the rates as they are.
+        Whether the workers have the config's streams between them, at learning rates lower by the square root of each
+        one's share (adam) or by the share (sgd); otherwise each has all streams, at the rates as they are.
     """
 
     shards: int = 4
