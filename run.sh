@@ -43,10 +43,7 @@ recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass 
   recognise sat/sat_si "$1" sat_si
   for set in dev "${tests[@]}"; do
     first=sat_si/decode_${lm_name}_$set second=sat/second_${lm_name}_$set
-    if [[ $set == dev ]]; then # tune's hypotheses have no alignments
-      first=sat_si/first_${lm_name}_dev
-      hear dev sat/sat_si "$1" "$weights" "$first"
-    fi
+    [[ $set != dev ]] || first=$weights
     adapt decode "$set" sat "$first" "sat_fmllr1_$lm_name"
     hear "$set" sat "$1" "$weights" "$second" "sat_fmllr1_$lm_name"
     adapt decode "$set" sat "$second" "sat_fmllr_$lm_name"

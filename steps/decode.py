@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from steps.cli import command
-from steps.hmm.alignments import copy_model_files, write_alignments
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
 from steps.search.beam import SearchOptions, Weights
-from steps.search.decoding import Source, check_source, decode_all, read_graph_json
-from steps.search.directory import read_weights, write_decode_dir
+from steps.search.decoding import Source, check_source
+from steps.search.directory import decode_into, read_weights
 
 
 def decode(
@@ -52,16 +51,12 @@ def decode(
         Number of processes.
     """
     source = Source(data, graph, model, allow_commands, speakers)
-    acoustic = check_source(source)
+    check_source(source)
     if tuned is not None:
         weights = read_weights(tuned)
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(weights), vars(search))
     with output_dir(out, key) as folder, jobs(nj) as run:
-        desc = f"decoding {data.name} with {model.name}"
-        [decoded] = decode_all(source, [weights], search, folder, run, desc, alignments=True)
-        write_alignments(folder, out, decoded.alignments)
-        copy_model_files(model, folder)
-        write_decode_dir(folder, decoded, weights, acoustic, data.name, read_graph_json(graph)["lm"])
+        decoded = decode_into(folder, out, source, weights, search, run, f"decoding {data.name} with {model.name}")
     speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")
     if decoded.unfinished:

@@ -12,8 +12,8 @@ from steps.parallel import jobs
 from steps.scoring.tuning import best
 from steps.scoring.wer import score
 from steps.search.beam import SearchOptions, Weights
-from steps.search.decoding import Decoded, Source, check_source, decode_all, read_graph_json
-from steps.search.directory import write_decode_dir
+from steps.search.decoding import Source, check_source, decode_all
+from steps.search.directory import decode_into
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ def tune(
 ) -> None:
     """Choose acoustic scale, insertion penalty and silence deweighting by the errors on dev.
 
-    Decodes DATA over a grid and writes OUT/tune.json: all points with their errors, and the best. OUT/text holds the
-    best point's hypotheses. steps.decode --tuned OUT applies the choice to another set.
+    Decodes DATA over a grid and writes OUT/tune.json: all points with their errors, and the best. OUT also holds the
+    best point's hypotheses with their alignments, as a directory of steps.decode does; steps.decode --tuned OUT applies
+    the choice to another set.
 
     Parameters
     ----------
@@ -73,24 +74,23 @@ def tune(
         Number of processes.
     """
     source = Source(data, graph, model, allow_commands, speakers)
-    acoustic = check_source(source)
+    is_network = check_source(source).is_network
     reference = utterance_text(data)
-    deweights = grid.silence_deweights if acoustic.is_network else [1.0]
+    deweights = grid.silence_deweights if is_network else [1.0]
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
-    found: dict[Weights, Decoded] = {}
     points: dict[Weights, dict[str, float]] = {}
     with output_dir(out, key) as folder, jobs(nj) as run:
 
         def attempt(part: str, weights: list[Weights]) -> Weights:
             (folder / part).mkdir(exist_ok=True)
-            new = [w for w in weights if w not in found]
+            new = [w for w in weights if w not in points]
             desc = f"tuning {model.name} on {data.name}: {part}"
             results = decode_all(source, new, search, folder / part, run, desc) if new else []
             for w, decoded in zip(new, results, strict=True):
                 if missing := sorted(set(decoded.text) - set(reference)):
                     raise InputError(f"{data}: utterance {missing[0]} has no text to count errors against")
                 total = score({u: reference[u] for u in decoded.text}, decoded.text).total
-                found[w], points[w] = decoded, {**vars(w), "errors": total.errors, "wer": total.wer}
+                points[w] = {**vars(w), "errors": total.errors, "wer": total.wer}
             chosen = best(list(points.values()))
             return Weights(**{name: chosen[name] for name in Weights.__dataclass_fields__})
 
@@ -100,7 +100,7 @@ def tune(
         (folder / "tune.json").write_text(
             json.dumps({"best": points[chosen], "grid": [points[w] for w in sorted(points)]}, indent=1)
         )
-        write_decode_dir(folder, found[chosen], chosen, acoustic, data.name, read_graph_json(graph)["lm"])
+        decode_into(folder, out, source, chosen, search, run, f"tuning {model.name} on {data.name}: the best point")
         for part in ("scales", "penalties", "scales again"):
             for file in (folder / part).iterdir():
                 file.unlink()

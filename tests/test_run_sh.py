@@ -94,6 +94,7 @@ def test_gmm_systems_up_to_the_one_that_is_asked_for():
         assert ("--speakers" in arguments) == name.startswith(f"{exp}/sat/")
         assert ("--speakers" not in arguments) or arguments[arguments.index("--speakers") + 1] == adapted
     heard = {arguments[-1]: arguments[-3:-1] for _, module, arguments in commands if module == "steps.adapt"}
+    assert heard[f"{exp}/sat_fmllr1_bigram/dev"] == [f"{exp}/sat", f"{exp}/sat_si/tune_bigram_dev"]
     assert heard[f"{exp}/sat_fmllr1_bigram/test"] == [f"{exp}/sat", f"{exp}/sat_si/decode_bigram_test"]
     assert heard[f"{exp}/sat_fmllr_bigram/test"] == [f"{exp}/sat", f"{exp}/sat/second_bigram_test"]
     # steps.score takes one directory for each model and set

@@ -6,20 +6,45 @@ from pathlib import Path
 from steps.corpus.tables import write_table
 from steps.errors import InputError
 from steps.files import read_json
-from steps.hmm.acoustic_model import AcousticModel
-from steps.search.beam import Weights
-from steps.search.decoding import Decoded
+from steps.hmm.acoustic_model import load_acoustic_model
+from steps.hmm.alignments import copy_model_files, write_alignments
+from steps.parallel import Run
+from steps.search.beam import SearchOptions, Weights
+from steps.search.decoding import Decoded, Source, decode_all, read_graph_json
 
 
-def write_decode_dir(
-    folder: Path, decoded: Decoded, weights: Weights, model: AcousticModel, set_name: str, lm: str
-) -> None:
-    """Write ``text``, the hypotheses, and ``decode.json``, which scoring reads."""
+def decode_into(
+    folder: Path, out: Path, source: Source, weights: Weights, search: SearchOptions, run: Run, desc: str
+) -> Decoded:
+    """Decode and write a decode directory.
+
+    Its files are ``text`` (the hypotheses), ``ali.scp`` (the transition-id of each frame, as in an alignment directory)
+    and ``decode.json``, which scoring reads.
+
+    Parameters
+    ----------
+    folder, out : Path
+        Where to write, and where it will be in the end.
+    source : Source
+        What is decoded with what.
+    weights : Weights
+        Of the scores.
+    search : SearchOptions
+        How wide to search.
+    run : Run
+        Distributes the blocks over processes.
+    desc : str
+        What the progress bar says.
+    """
+    model = load_acoustic_model(source.model)
+    [decoded] = decode_all(source, [weights], search, folder, run, desc, alignments=True)
+    write_alignments(folder, out, decoded.alignments)
+    copy_model_files(source.model, folder)
     write_table(folder / "text", decoded.text)
     about = {
         "model": model.name,
-        "set": set_name,
-        "lm": lm,
+        "set": source.data.name,
+        "lm": read_graph_json(source.graph)["lm"],
         **vars(weights),
         "seed": model.seed,
         "utts": len(decoded.text),
@@ -30,6 +55,7 @@ def write_decode_dir(
     (folder / "decode.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
     for block in folder.glob("block.*.json"):
         block.unlink()
+    return decoded
 
 
 def read_weights(tuned: Path) -> Weights:

@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.errors import InputError
+from steps.hmm.alignments import read_alignments
 from steps.scoring.wer import score
 from steps.search import decoding
 from steps.tune import Grid, tune
@@ -31,12 +33,16 @@ def test_best_point(work, tuned):
     assert {(scale, found["best"]["insertion_penalty"], 1.0) for scale in synthetic.GRID.acoustic_scales} <= points
     assert {penalty for _, penalty, _ in points} == set(synthetic.GRID.insertion_penalties)
     assert {deweight for *_, deweight in points} == {1.0}
-    assert {path.name for path in tuned.iterdir()} == {"text", "decode.json", "tune.json"}
+    model = {"topo", "tree.json", "transitions.npz"}
+    assert {path.name for path in tuned.iterdir()} == {"text", "decode.json", "ali.ark", "ali.scp", "tune.json"} | model
 
 
 def test_decoding_with_the_choice_gives_the_same_words(work, tmp_path, tuned):
     decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", tuned=tuned)
     assert (tmp_path / "out/text").read_bytes() == (tuned / "text").read_bytes()
+    paths, expected = read_alignments(tuned), read_alignments(tmp_path / "out")
+    assert set(paths) == set(expected) != set()
+    assert all(np.array_equal(paths[utterance], expected[utterance]) for utterance in expected)
     best = json.loads((tuned / "tune.json").read_text())["best"]
     for folder in (tuned, tmp_path / "out"):
         about = json.loads((folder / "decode.json").read_text())
@@ -56,7 +62,7 @@ def test_killed_tuning_goes_on(work, tmp_path, kill, tuned, monkeypatch):
     assert (tmp_path / "tune_dev/tune.json").read_bytes() == (tuned / "tune.json").read_bytes()
     assert (tmp_path / "tune_dev/text").read_bytes() == (tuned / "text").read_bytes()
     points = len(json.loads((tuned / "tune.json").read_text())["grid"])
-    assert len(calls) == 35 * points - 32 * 3  # but for the first block at three scales
+    assert len(calls) == 35 * (points + 1) - 32 * 3  # but for the first block at three scales; the best point twice
 
 
 def test_one_point(work, tmp_path):
