@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nnet.asgd.config import AsgdConfig
 from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
 from steps.cli import command
@@ -31,7 +32,9 @@ def read_nnet_file(*files: Path) -> tuple[ModelConfig, TrainConfig]:
             raise InputError(f"{file}: there is no such file")
     read: list[tuple[ModelConfig, TrainConfig]] = []
 
-    def nnet(model: ModelConfig = ModelConfig(), training: TrainConfig = TrainConfig()) -> None:
+    def nnet(
+        model: ModelConfig = ModelConfig(), training: TrainConfig = TrainConfig(), asgd: AsgdConfig = AsgdConfig()
+    ) -> None:
         read.append((model, training))
 
     try:

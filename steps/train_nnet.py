@@ -101,14 +101,16 @@ def train_nnet(
 
     config = {"model": asdict(model), "training": asdict(training), "seed": seed}
     asynchronous = workers > 1 or cluster != LOCAL
-    if asynchronous:
-        config |= {"asgd": asdict(asgd)}
+    key = fingerprint(
+        config | ({"asgd": asgd.training()} if asynchronous else {}), feats, dev_feats, lang, ali, dev_ali
+    )
+    described = config | ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
     network = AcousticModel(model, reader.feats.dim, transitions.num_pdfs)
     initialise(network, seed)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {transitions.num_pdfs} pdfs")
-    with output_dir(exp, fingerprint(config, feats, dev_feats, lang, ali, dev_ali)) as folder:
+    with output_dir(exp, key) as folder:
         copy_model_files(ali, folder)
-        describe_run(folder, config | {"workers": workers, "threads": threads})
+        describe_run(folder, described)
         silence = transitions.pdfs_of(silence_phones(lang)).tolist()
         if asynchronous:
             result = train_asgd(

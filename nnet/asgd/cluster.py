@@ -7,6 +7,7 @@ that it needs no lock, and its death cannot leave a half of an update behind: it
 import os
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Collection, Iterator, Sequence
 from queue import Empty, SimpleQueue
@@ -21,10 +22,10 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and tells nobody
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from nnet.asgd.crew import Ended
+from nnet.asgd.crew import Ended, ShardBusyError
 from nnet.asgd.shard import Answer, Shard, joined, slices_of
 from nnet.asgd.worker import Job, Pushed, work
 from nnet.errors import ModelError
@@ -33,6 +34,7 @@ from nnet.threads import set_threads
 
 ATTEMPTS = 3  # to be taken by a cluster's client server
 ANSWER = 5.0  # seconds in which a cluster's client server should answer
+PATIENCE = 60.0  # seconds for which the coordinator waits for a shard, as its node may hang
 LISTEN = 10.0  # seconds for which a worker that has nothing to tell lets the coordinator wait
 
 
@@ -81,10 +83,14 @@ class RayServer:
         What each holds of all parameters.
     worker : int
         That pushes.
+    patience : float, optional
+        Seconds to wait for a shard; then `ShardBusyError` is raised.
     """
 
-    def __init__(self, actors: Sequence[ActorHandle], slices: Sequence[slice], worker: int = 0) -> None:
-        self.actors, self.slices, self.worker = actors, slices, worker
+    def __init__(
+        self, actors: Sequence[ActorHandle], slices: Sequence[slice], worker: int = 0, patience: float | None = None
+    ) -> None:
+        self.actors, self.slices, self.worker, self.patience = actors, slices, worker, patience
         self.known = [0] * len(actors)
 
     def of(self, worker: int) -> "RayServer":
@@ -108,38 +114,41 @@ class RayServer:
 
     def answer(self) -> Answer:
         """See `nnet.asgd.crew.Shards`."""
-        return _get([self.actors[0].answer.remote()])[0]
+        return self._get([self.actors[0].answer.remote()])[0]
 
     def state(self) -> tuple[Tensor, OptimizerState, Answer]:
         """See `nnet.asgd.crew.Shards`."""
-        params, optimizer, answers = zip(*_get([actor.state.remote() for actor in self.actors]), strict=True)
+        params, optimizer, answers = zip(*self._get([actor.state.remote() for actor in self.actors]), strict=True)
         tensors = [{name: torch.tensor(x) for name, x in state.items()} for state in optimizer]
         return torch.from_numpy(np.concatenate(params)), joined(tensors), answers[0]
 
     def halve(self, halvings: int) -> None:
         """See `nnet.asgd.crew.Shards`."""
-        _get([actor.halve.remote(halvings) for actor in self.actors])
+        self._get([actor.halve.remote(halvings) for actor in self.actors])
 
     def _take(self, params: Tensor, calls: Sequence[Any]) -> list[Answer]:
         values, answers = params.numpy(), []
-        for part, (new, answer) in zip(self.slices, _get(calls), strict=True):
+        for part, (new, answer) in zip(self.slices, self._get(calls), strict=True):
             values[part] = new
             answers.append(answer)
         return answers
 
-
-def _get(calls: Sequence[Any]) -> list[Any]:
-    """Wait for one answer of each shard."""
-    answers = []
-    for k, call in enumerate(calls):
-        try:
-            answers.append(ray.get(call))
-        except RayError as error:
-            raise ModelError(
-                f"shard {k} of {len(calls)}, or its node, is lost ({type(error).__name__}); "
-                "the same command goes on from the last checkpoint"
-            ) from error
-    return answers
+    def _get(self, calls: Sequence[Any]) -> list[Any]:
+        """Wait for one answer of each shard."""
+        answers = []
+        for k, call in enumerate(calls):
+            try:
+                answers.append(ray.get(call, timeout=self.patience))
+            except RayTaskError:
+                raise  # an error of the shard's program, which Ray brings here
+            except GetTimeoutError as error:
+                raise ShardBusyError(f"shard {k} of {len(calls)} has not answered for {self.patience:g} s") from error
+            except RayError as error:
+                raise ModelError(
+                    f"shard {k} of {len(calls)}, or its node, is lost ({type(error).__name__}); "
+                    "the same command goes on from the last checkpoint"
+                ) from error
+        return answers
 
 
 class WorkerActor:
@@ -222,7 +231,7 @@ class RayCrew:
         for k, shard in enumerate(shards):  # one node after another, so that each has its share of the traffic
             place = NodeAffinitySchedulingStrategy(nodes[k % len(nodes)], soft=False)
             actors.append(ray.remote(ShardActor).options(num_cpus=0, scheduling_strategy=place).remote(shard))
-        self.shards = RayServer(actors, slices_of(shards))
+        self.shards = RayServer(actors, slices_of(shards), patience=PATIENCE)
 
     @property
     def workers(self) -> Collection[int]:
@@ -242,6 +251,9 @@ class RayCrew:
     def events(self, seconds: float) -> Iterator[tuple[int, Any]]:
         """See `nnet.asgd.crew.Crew`."""
         owners = {call: worker for worker, call in self.calls.items()}
+        if not owners:
+            time.sleep(seconds)
+            return
         ray.wait(list(owners), num_returns=1, timeout=seconds)
         ready, _ = ray.wait(list(owners), num_returns=len(owners), timeout=0)
         for call in ready:

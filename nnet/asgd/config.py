@@ -38,6 +38,10 @@ class AsgdConfig:
         """Raise a ModelError that names the first value that cannot be."""
         check_values(self, {"shards": 1, "push_every": 1, "tries": 1}, {"stuck_seconds": 0}, "asgd.")
 
+    def training(self) -> dict[str, int | bool]:
+        """Return what defines the training; the rest, how it is run, may be other when a killed run goes on."""
+        return {name: getattr(self, name) for name in ("push_every", "overlap", "share_streams")}
+
 
 def shared(training: TrainConfig, asgd: AsgdConfig, workers: int) -> TrainConfig:
     """Return how each of several workers trains, so that what they come to together is about the same for any number.

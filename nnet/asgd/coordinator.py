@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,8 @@ def resumed(saved: list[Place], new: list[Place]) -> list[Place]:
     if len(saved) == len(new) and all_utterances(saved) == all_utterances(new):
         return saved
     print(f"The checkpoint is of {len(saved)} workers: these {len(new)} begin their parts of the data anew")
-    return new
+    rounds = 1 + max((place.round for place in saved), default=-1)  # in another order than before
+    return [replace(place, round=rounds) for place in new]
 
 
 def all_utterances(places: Sequence[Place]) -> list[str]:
@@ -210,35 +212,46 @@ class Coordinator:
         self.one_ended, self.halvings_told = False, progress.halvings
         self.staleness: Counter[int] = Counter()
         self.epochs_seen, self.stopping = progress.epoch, progress.finished
+        self.interrupted = False  # by Ctrl-C, which is looked at between two turns: amid one, nothing is whole
         self.evaluator = ThreadPoolExecutor(1)  # dev is evaluated while the workers go on
         self.evaluations: list[tuple[Progress, Tensor, Sums, Future[tuple[float, float]]]] = []
 
     def run(self) -> None:
         """Train until the planned frames are seen, and all epochs are evaluated."""
-        handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C saves, below
+        handler = signal.signal(signal.SIGINT, self.note_interrupt)
         try:
             if not self.stopping:
                 for member in self.members:
                     member.heard = time.monotonic()
                     self.crew.start(member.job)
                 self.take_missing_epochs()
-            while self.crew.workers:
+            while not self.interrupted and not self.ended():
                 self.turn()
-            self.take_missing_epochs()
-            while self.evaluations:
-                self.finish_evaluations(wait=True)
-        except KeyboardInterrupt:
-            self.interrupt()
-            raise
+            if self.interrupted:
+                self.interrupt()
+                raise KeyboardInterrupt
+            self.save()
+        except ShardBusyError as error:
+            raise ModelError(f"{error}; the same command goes on from the last checkpoint") from error
         finally:
             self.evaluator.shutdown(wait=False, cancel_futures=True)
             signal.signal(signal.SIGINT, handler)
-        self.save()
+
+    def note_interrupt(self, *_: object) -> None:
+        """Let the first Ctrl-C save; a second one, in case that takes too long, ends all at once."""
+        self.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def ended(self) -> bool:
+        """Whether there is nothing more to hear and to evaluate."""
+        if self.crew.workers:
+            return False
+        self.take_missing_epochs()
+        return not self.evaluations
 
     def turn(self) -> None:
         """Hear what the workers say for a moment, then do what is due."""
-        for worker, event in self.crew.events(LISTEN):
-            self.hear(self.members[worker], event)
+        self.listen()
         self.progress.seconds = time.monotonic() - self.began
         self.finish_evaluations()
         self.end_stuck_worker()
@@ -249,6 +262,16 @@ class Coordinator:
             self.ask_for_places()
         with suppress(ShardBusyError):  # a worker may hang that has one locked; the next turn tries again
             self.attend_to_shards()
+
+    def listen(self) -> None:
+        """Hear what the workers say within a moment."""
+        began = time.monotonic()
+        events = list(self.crew.events(LISTEN))
+        if (now := time.monotonic()) - began > PATIENCE:  # this process was stopped (Ctrl-Z): it heard nobody meanwhile
+            for member in self.members:
+                member.heard = now
+        for worker, event in events:
+            self.hear(self.members[worker], event)
 
     def attend_to_shards(self) -> None:
         """Do what is due and needs the shards."""
@@ -266,8 +289,8 @@ class Coordinator:
         return [member for member in self.members if member.job.worker in self.crew.workers]
 
     def all_told(self) -> bool:
-        """Whether all workers have told their places."""
-        return all(member.deposit for member in self.working())
+        """Whether all workers have told their places; of one that is starting it is known."""
+        return all(member.deposit for member in self.working() if member.working)
 
     # what the workers say
 
@@ -368,9 +391,9 @@ class Coordinator:
         self.stored.params.copy_(params)  # of which the model's are views
         return evaluate(self.model, self.dev_reader, EVALUATED_SIDE_BY_SIDE)
 
-    def finish_evaluations(self, wait: bool = False) -> None:
+    def finish_evaluations(self) -> None:
         """Take the results of evaluations that are done into account."""
-        while self.evaluations and (wait or self.evaluations[0][3].done()):
+        while self.evaluations and self.evaluations[0][3].done():
             at, params, sums, future = self.evaluations.pop(0)
             dev = future.result()
             self.progress.epoch = at.epoch
@@ -416,23 +439,24 @@ class Coordinator:
         """Write a checkpoint of the shards as they are, and of the places that the workers told."""
         params, optimizer, answer = self.shards.state()
         run = replace(self.stored, params=params, optimizer=optimizer)
-        places = [
-            m.deposit or replace(m.place, position=replace(m.place.position, rows=()))  # without the states under way
-            for m in self.members
-            if m.place.utterances
-        ]
-        tensors, metadata = of_places(places)
-        save_checkpoint(self.checkpoint, run, replace(self.progress, frames=answer.frames), tensors, metadata)
+        self.bar.update(answer.frames - self.progress.frames)
+        self.progress.frames = answer.frames
+        tensors, metadata = of_places([known_place(member) for member in self.members if member.place.utterances])
+        # an epoch whose evaluation is under way is evaluated again by the run that goes on from here
+        since_epoch = reduce(add, (sums for _, _, sums, _ in self.evaluations), self.progress.since_epoch)
+        save_checkpoint(self.checkpoint, run, replace(self.progress, since_epoch=since_epoch), tensors, metadata)
         self.asked, self.saved = None, time.monotonic()
         for member in self.members:
             member.deposit = None
 
     def interrupt(self) -> None:
         """Save before an end by Ctrl-C."""
+        tqdm.write("Interrupted: saving (Ctrl-C again: end at once, and go on later from the checkpoint before)")
+        self.stopping = True  # who ends now is not started again
         self.ask_for_places()
-        while not self.all_told() and time.monotonic() - self.asked < PATIENCE:
-            for worker, event in self.crew.events(LISTEN):
-                self.hear(self.members[worker], event)
+        while not (self.all_told() and not self.evaluations) and time.monotonic() - self.asked < PATIENCE:
+            self.listen()
+            self.finish_evaluations()
         try:
             self.save()
         except ShardBusyError:
@@ -440,3 +464,10 @@ class Coordinator:
                 self.crew.kill(worker)  # one of them hangs
             self.save()
         tqdm.write(f"Interrupted and saved after {self.progress.frames} frames; the same command goes on from there")
+
+
+def known_place(member: Member) -> Place:
+    """Where a worker was when it last told; without the states under way where it had no time to send these."""
+    if member.deposit or not member.working:
+        return member.deposit or member.place
+    return replace(member.place, position=replace(member.place.position, rows=()))

@@ -106,11 +106,13 @@ class LocalServer:
 
     def pull(self, params: Tensor) -> Answer:
         """Fill the parameters (N,)."""
+        answers = []
         for k, part in enumerate(self.slices):
             with self._locked(k) as shard:
                 params[part] = shard.params
-                self.known[k] = int(shard.counts[UPDATES])
-        return self.answer()
+                answers.append(shard.answer())
+        self.known = [answer.updates for answer in answers]
+        return answers[0]
 
     def push(self, grad: Tensor, frames: int, params: Tensor) -> Pushed:
         """Apply a gradient (N,) that `frames` frames gave, and fill the parameters (N,)."""
@@ -132,12 +134,13 @@ class LocalServer:
 
     def state(self) -> tuple[Tensor, OptimizerState, Answer]:
         """See `nnet.asgd.crew.Shards`."""
-        params, optimizer = [], []
+        params, optimizer, answers = [], [], []
         for k in range(len(self.shards)):
             with self._locked(k) as shard:
                 params.append(shard.params.clone())
                 optimizer.append({name: x.clone() for name, x in shard.optimizer.items()})
-        return torch.cat(params), joined(optimizer), self.answer()
+                answers.append(shard.answer())
+        return torch.cat(params), joined(optimizer), answers[0]
 
     def halve(self, halvings: int) -> None:
         """See `nnet.asgd.crew.Shards`."""
@@ -155,6 +158,16 @@ def create_shards(shards: Sequence[Shard]) -> Address:
 def _tensors(shard: Shard) -> dict[str, Tensor]:
     optimizer = {f"optimizer.{name}": x for name, x in shard.optimizer.items()}
     return {"counts": shard.counts, "params": shard.params} | optimizer
+
+
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Processes that start within are deaf to Ctrl-C from their first instruction on: the coordinator tells them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Pipe:
@@ -183,7 +196,6 @@ class Pipe:
 
 def _run(path: str, address: Address, connection: Connection) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also when it waits for a lock as the coordinator dies
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator hears Ctrl-C, and tells
     job = pickle.loads(Path(path).read_bytes())  # of the coordinator, its memory, never of a file
     new_shard(torch.zeros(1), address.config, 1).push(torch.zeros(1), 1)  # compiles the update before a lock is held
     try:
@@ -219,7 +231,8 @@ class LocalCrew:
         self.jobs[job.worker] = create_file(pickle.dumps(job))
         arguments = self.jobs[job.worker], self.address, theirs
         process = _spawn.Process(target=_run, args=arguments, name=f"worker {job.worker}", daemon=True)
-        process.start()
+        with _without_interrupt():
+            process.start()
         theirs.close()
         self.processes[job.worker], self.pipes[job.worker] = process, Pipe(ours)
 

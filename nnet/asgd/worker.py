@@ -214,7 +214,9 @@ def work(job: Job, server: Server, link: Link) -> None:
 def _exchange(job: Job, replicas: Replicas, frames: int, server: Server, link: Link) -> None:
     """The loop itself, from so many frames on."""
     place, todo = job.place, _chunks(job, job.place)
-    grad, sums = torch.zeros_like(replicas.grad), Sums()
+    grad, sums = replicas.grad, Sums()
+    if job.asgd.push_every > 1:  # of several chunks, added up
+        grad = torch.zeros_like(replicas.grad)
     while frames < job.planned:
         for message in iter(link.receive, None) if not sums.chunks else ():  # a place is one with nothing unsent
             if isinstance(message, Stop):
@@ -236,13 +238,14 @@ def _exchange(job: Job, replicas: Replicas, frames: int, server: Server, link: L
         if sums.chunks < job.asgd.push_every:
             continue
         start = time.monotonic()
-        pushed = server.push(grad if job.asgd.push_every > 1 else replicas.grad, sums.frames, replicas.params)
+        pushed = server.push(grad, sums.frames, replicas.params)
         seconds = time.monotonic() - start
         link.send(Report(sums, pushed, seconds, place.round, place.position))
         for epoch in pushed.epochs(job.frames_per_epoch):
             link.send(EpochEnd(epoch, replicas.params.clone()))
         frames, sums = pushed.answer.frames, Sums()
-        grad.zero_()
+        if job.asgd.push_every > 1:
+            grad.zero_()
 
 
 def _chunks(job: Job, place: Place) -> Iterator[tuple[int, Chunk]]:

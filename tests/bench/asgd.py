@@ -1,9 +1,10 @@
 """What asynchronous SGD costs and gains on one machine: ``python -m tests.bench.asgd [SECONDS]``.
 
-Frames per second of whole training steps on synthetic features, one thread a worker, for conf/nnet/lstmp as it is
-trained and for conf/nnet/paper/lstmp_2x800_512 (13M parameters) with 64 streams, both with a push for every chunk:
+Frames per second of training on synthetic features, cut into chunks meanwhile, one thread a worker, for
+conf/nnet/lstmp as it is trained and for conf/nnet/paper/lstmp_2x800_512 (13M parameters) with 64 streams, both with a
+push for every chunk:
 
-- one: 1 worker;
+- one: 1 worker, its loop as in a training, without the coordinator beside it;
 - two: 2 workers on the same shards;
 - independent: 2 processes that train networks of their own and share nothing, the machine's own limit;
 - threads: 1 process that splits each chunk between two threads;
@@ -17,6 +18,7 @@ The last line is JSON: medians of the rounds' ratios.
 """
 
 import json
+import math
 import multiprocessing
 import sys
 import tempfile
@@ -24,18 +26,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import ray
-import torch
 
 from nnet.asgd.cluster import RayCrew
+from nnet.asgd.config import AsgdConfig
 from nnet.asgd.local import Address, LocalCrew, LocalServer
 from nnet.asgd.shard import Shard, cut, new_shard
-from nnet.asgd.worker import Server
+from nnet.asgd.worker import Job, Place, Report, Server, Stop, work
 from nnet.chunks import Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.gradient import Replicas
@@ -47,7 +48,7 @@ from steps.nnet_file import read_nnet_file
 from tests.bench.train import CONF, FEATURES, PDFS, synthetic_data
 
 ROUNDS, WARM_UP, SHARDS = 5, 3, 4
-CHUNKS = 24  # read beforehand, and trained on over and over
+FRAMES_PER_EPOCH = 10**9  # no epoch comes to its end, and no training
 spawn = multiprocessing.get_context("spawn")
 
 
@@ -116,7 +117,7 @@ def new_shards(contest: Contest) -> list[Shard]:
     model = AcousticModel(contest.model, FEATURES, PDFS)
     initialise(model, seed=1)
     params, _ = flatten(model)
-    return [new_shard(params[part], contest.training, planned=10**9) for part in cut(len(params), SHARDS)]
+    return [new_shard(params[part], contest.training, FRAMES_PER_EPOCH) for part in cut(len(params), SHARDS)]
 
 
 def together(contest: Contest, workers: int) -> Outcome:
@@ -149,17 +150,19 @@ def in_processes(contest: Contest, workers: int, address: Address | None, thread
 def in_process(
     worker: int, contest: Contest, address: Address | None, threads: int, meet: Callable[[int], None], results: Any
 ) -> None:
-    server = LocalServer(address, worker) if address else None
-    results.put(work(worker, contest, server, threads, meet))
+    if address is None:
+        results.put(train_alone(worker, contest, threads, meet))
+    else:
+        results.put(train_together(worker, contest, LocalServer(address, worker), meet))
 
 
 def on_cluster(contest: Contest, workers: int) -> Outcome:
     """Actors on a cluster of this machine."""
     crew = RayCrew(new_shards(contest), "ray", workers, threads=1)
-    task = ray.remote(work).options(num_cpus=1)
+    task = ray.remote(train_together).options(num_cpus=1)
     with tempfile.TemporaryDirectory() as folder:
         meet = partial(gather, Path(folder), workers)
-        tasks = [task.remote(k, contest, crew.shards.of(k), 1, meet) for k in range(workers)]
+        tasks = [task.remote(k, contest, crew.shards.of(k), meet) for k in range(workers)]
         outcomes = ray.get(tasks, timeout=300)
     crew.close()
     return combined(outcomes)
@@ -176,37 +179,63 @@ def gather(folder: Path, workers: int, worker: int) -> None:
         time.sleep(0.001)
 
 
-def work(worker: int, contest: Contest, server: Server | None, threads: int, meet: Callable[[int], None]) -> Outcome:
+class Stopwatch:
+    """A worker's link, which counts what it reports from the first few reports on, and stops it in time."""
+
+    def __init__(self, contest: Contest, meet: Callable[[], None]) -> None:
+        self.warm_up, self.seconds, self.meet = -(-WARM_UP // contest.push_every), contest.seconds, meet
+        self.reports, self.frames, self.waited, self.begun, self.ended = 0, 0, 0.0, math.inf, 0.0
+
+    def send(self, message: Any) -> None:
+        assert isinstance(message, Report), message
+        self.reports += 1
+        if self.reports == self.warm_up:
+            self.meet()
+            self.begun = time.perf_counter()
+        elif self.reports > self.warm_up:
+            self.frames += message.sums.frames
+            self.waited += message.push_seconds
+            self.ended = time.perf_counter()
+
+    def receive(self) -> Stop | None:
+        return Stop() if time.perf_counter() - self.begun > self.seconds else None
+
+    def outcome(self) -> Outcome:
+        seconds = self.ended - self.begun
+        return self.frames / seconds, self.waited / seconds
+
+
+def train_together(worker: int, contest: Contest, server: Server, meet: Callable[[int], None]) -> Outcome:
+    """A worker of asynchronous SGD, as it is, without its coordinator."""
+    data, asgd = synthetic_data(), AsgdConfig(push_every=contest.push_every)
+    place, clock = Place(tuple(data)), Stopwatch(contest, partial(meet, worker))
+    job = Job(worker, place, contest.model, FEATURES, PDFS, contest.training, asgd, data, 1, 1, FRAMES_PER_EPOCH)
+    work(job, server, clock)
+    return clock.outcome()
+
+
+def train_alone(worker: int, contest: Contest, threads: int, meet: Callable[[int], None]) -> Outcome:
+    """Plain training's steps."""
     set_threads(1)
     model = AcousticModel(contest.model, FEATURES, PDFS)
     initialise(model, seed=1)
-    replicas, training = Replicas(model, threads), contest.training
-    data = synthetic_data()
+    replicas, training, data = Replicas(model, threads), contest.training, synthetic_data()
     order = Epochs(list(data), worker, training.epochs)
-    chunks = list(islice(training_chunks(contest.model, training, data, order, worker, Position()), CHUNKS))
     update, optimizer = update_of(training), initial_state(training, replicas.params)
-    grad, state, frames, waited, begun = torch.zeros_like(replicas.grad), [], 0, 0.0, 0.0
-    for n, chunk in enumerate(cycle(chunks)):
+    state, frames, begun, seconds = [], 0, math.inf, 0.0
+    for n, chunk in enumerate(training_chunks(contest.model, training, data, order, worker, Position()), 1):
+        sums, state = train_chunk(replicas, chunk, state, training)
+        state = [(c.detach(), r.detach()) for c, r in state]
+        update(replicas.params, replicas.grad, optimizer, training.initial_lr)
         if n == WARM_UP:
             meet(worker)
-            frames, waited, begun = 0, 0.0, time.perf_counter()
-        if n > WARM_UP and time.perf_counter() - begun > contest.seconds:
-            break
-        sums, state = train_chunk(replicas, chunk, state if n % CHUNKS else [], training)
-        state = [(c.detach(), r.detach()) for c, r in state]
-        frames += sums.frames
-        if server is None:
-            update(replicas.params, replicas.grad, optimizer, training.initial_lr)
-            continue
-        if contest.push_every > 1:
-            grad += replicas.grad
-        if (n + 1) % contest.push_every == 0:
-            start = time.perf_counter()
-            server.push(grad if contest.push_every > 1 else replicas.grad, sums.frames, replicas.params)
-            grad.zero_()
-            waited += time.perf_counter() - start
-    seconds = time.perf_counter() - begun
-    return frames / seconds, waited / seconds
+            begun = time.perf_counter()
+        elif n > WARM_UP:
+            frames += sums.frames
+            seconds = time.perf_counter() - begun
+            if seconds > contest.seconds:
+                break
+    return frames / seconds, 0.0
 
 
 if __name__ == "__main__":

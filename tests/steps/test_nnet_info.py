@@ -135,8 +135,8 @@ def test_table(nnet, capsys):
         assert expected in lines
 
 
-def test_file_of_both_groups_is_read(nnet):
-    file = nnet("model: {cells: 9}\ntraining: {epochs: 3, masks: {bands: 2}}\n")
+def test_file_of_all_groups_is_read(nnet):
+    file = nnet("model: {cells: 9}\ntraining: {epochs: 3, masks: {bands: 2}}\nasgd: {push_every: 2}\n")
     model, training = read_nnet_file(file)
     assert model == ModelConfig(cells=9)
     assert (training.epochs, training.masks.bands) == (3, 2)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import yaml
 
+from nnet.asgd.config import AsgdConfig
 from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
 from nnet.model import load_model
@@ -45,8 +46,9 @@ class Data:
             self.tids = {u: random.integers(1, self.model.num_tids + 1, n) for u, n in self.lengths.items()}
             write_alignments(ali, ali, self.tids)
 
-    def train(self, model=SMALL, training=SHORT):
-        train_nnet(self.feats, self.dev, self.lang, self.ali, self.dev_ali, self.exp, model, training, threads=1)
+    def train(self, model=SMALL, training=SHORT, **more):
+        paths = self.feats, self.dev, self.lang, self.ali, self.dev_ali, self.exp
+        train_nnet(*paths, model, training, threads=1, **more)
 
 
 def make_feats(folder, lengths, random):
@@ -86,6 +88,21 @@ def test_model_directory_holds_all_that_decoding_needs(data, capsys):
     assert config["training"] == asdict(SHORT)
     assert json.loads((data.exp / "environment.json").read_text())["seed"] == 1
     assert "4 of 4 utterances are aligned" in capsys.readouterr().out
+
+
+def test_how_asynchronous_training_is_run_may_change_when_it_goes_on(data, monkeypatch):
+    kept = []
+
+    def killed(network, reader, dev_reader, training, asgd, folder, *more):
+        kept.append((folder / "checkpoint").exists())
+        (folder / "checkpoint").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("steps.train_nnet.train_asgd", killed)
+    for workers, asgd in ((2, {}), (3, {"shards": 2, "tries": 1, "stuck_seconds": 99.0}), (3, {"push_every": 2})):
+        with pytest.raises(KeyboardInterrupt):
+            data.train(workers=workers, asgd=AsgdConfig(**asgd))
+    assert kept == [False, True, False]
 
 
 def test_utterances_without_alignment_are_left_out(data, capsys):
