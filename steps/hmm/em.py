@@ -160,7 +160,7 @@ def _transformed(training: Training, system: System, iteration: int, desc: str) 
     """Estimate MLLT and fMLLR, where it is their turn."""
     options = training.options
     if iteration in options.mllt_iterations:
-        mllt = sum_in_order(training.over_blocks(mllt_statistics, system, f"{desc}, MLLT"))
+        mllt = sum_in_order(training.over_blocks(mllt_statistics, system, f"{desc}, MLLT", silence=training.silence))
         matrix, objectives = estimate_mllt(mllt)
         print(f"MLLT: objective per frame {objectives[0] / mllt.beta:.3f}, then {objectives[-1] / mllt.beta:.3f}")
         gmms = transform_means(system.gmms, matrix)

@@ -124,11 +124,13 @@ def unadapted_statistics(block: Path, path: Path) -> Stats:
     return accumulate(system.gmms, features, tids, system.transitions.tid_to_pdf, moments_of=unadapted)
 
 
-def mllt_statistics(block: Path, path: Path) -> MlltStats:
-    """Collect what MLLT is estimated from."""
+def mllt_statistics(block: Path, path: Path, silence: Sequence[int]) -> MlltStats:
+    """Collect what MLLT is estimated from: all frames but those of silence."""
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
-    return accumulate_mllt(system.gmms, features, system.transitions.tid_to_pdf[tids])
+    pdfs = system.transitions.tid_to_pdf[tids]
+    heard = ~np.isin(pdfs, system.transitions.pdfs_of(silence))
+    return accumulate_mllt(system.gmms, features[heard], pdfs[heard])
 
 
 def fmllr_statistics(block: Path, path: Path, silence: Sequence[int], silence_weight: float) -> BySpeaker:
