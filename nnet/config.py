@@ -32,9 +32,11 @@ class ModelConfig:
     delay : int
         Output delay in frames: the network has heard frame t + delay when it labels frame t. 0 for networks that hear
         what follows by themselves: ``dnn``, and every direction but ``forward``.
-    left_context, right_context : int
-        Of those networks: frames around the ones that are labelled. ``dnn`` reads the window of 1 + left + right frames
+    left_context : int
+        Of those networks: frames before the ones that are labelled. ``dnn`` reads the window of 1 + left + right frames
         at once; a bidirectional one starts that much earlier and later, where it is trained in chunks.
+    right_context : int
+        Frames after them.
     precision : str
         Of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors that multiply it (AMX).
     dropout : float
@@ -112,8 +114,10 @@ class TrainConfig:
     beta1 : float
         Of ``adam``: how much of its mean of the gradients stays from one to the next. Gradients that come late, as
         those of several workers do, act like more of it (Mitliagkas et al., "Asynchrony begets momentum", 2016).
-    initial_lr, final_lr : float
-        The learning rate at the first and at the last frame.
+    initial_lr : float
+        The learning rate at the first frame.
+    final_lr : float
+        The learning rate at the last frame.
     schedule : str
         ``exponential``: from initial_lr to final_lr by the number of frames seen. ``newbob``: initial_lr until an epoch
         raises the dev frame accuracy by less than 0.5 % absolute, then half of it after every epoch (final_lr at

@@ -1,19 +1,21 @@
 """Estimate speakers' transforms (fMLLR)."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from steps.align import align_data
+from steps.align import POSTERIOR_SCALE, Source, align_utterances, write_alignment_dir
 from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import Features
 from steps.hmm.acoustic_model import independent_model, load_acoustic_model, model_features, tree_hash
 from steps.hmm.adaptation import BySpeaker, speaker_maps, speaker_statistics
-from steps.hmm.alignments import read_alignments
+from steps.hmm.alignments import Aligned, read_alignments
 from steps.hmm.gmm import read_gmms
 from steps.hmm.topology import silence_phones
-from steps.hmm.transforms import Transform, TransformedFeatures, write_transform
+from steps.hmm.transforms import Transform, TransformedFeatures, read_transform, write_transform
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.viterbi import AlignOptions
 from steps.output import output_dir
@@ -53,7 +55,7 @@ def adapt(
     silence_weight : float
         Weight of the frames of silence.
     min_frames : float
-        A speaker with fewer (weighted) frames keeps the features as they are.
+        A speaker with no more (weighted) frames keeps the features as they are.
     iterations : int
         Each starts with the Gaussians' shares of the frames as the one before has moved them.
     allow_commands : bool
@@ -64,52 +66,85 @@ def adapt(
     acoustic = load_acoustic_model(model)
     if acoustic.is_network:
         raise InputError(f"{model}: a network; only GMM systems have speakers' transforms of this kind")
+    alignments = read_alignments(ali)
     if tree_hash(ali) != tree_hash(model):
         raise InputError(f"{ali}: its states are not those of {model}; align with that model or with its NAME_si")
-    features, alignments = model_features(data, acoustic, allow_commands), read_alignments(ali)
+    features = model_features(data, acoustic, allow_commands)
     utterances = [utterance for utterance in features if utterance in alignments]
     if not utterances:
         raise InputError(f"{ali}: none of the utterances of {data} is aligned there")
     transform = features.transform
-    with output_dir(out) as folder, jobs(nj) as run:
+    with output_dir(out, mark="transform.npz") as folder, jobs(nj) as run:
         for iteration in range(iterations):
             step = partial(_statistics, features.features, ali, model, silence_phones(lang), silence_weight, transform)
             parts = run(step, cut(utterances), f"adapting {data.name}: {iteration + 1}/{iterations}")
             maps, gain = speaker_maps(parts, min_frames)
             transform = transform.adapted(maps)
+            if not maps:
+                break
             print(f"fMLLR: {len(maps)} speakers, {gain:.3f} in log likelihood per frame", flush=True)
         write_transform(folder, transform)
     speakers = {features.features.utt2spk[utterance] for utterance in utterances}
     if few := sorted(speakers - set(transform.speakers)):
-        print(f"fewer than {min_frames:g} frames, not adapted: {' '.join(few)}")
+        print(f"no more than {min_frames:g} frames, not adapted: {' '.join(few)}")
+
+
+class Adapted(NamedTuple):
+    """How a model of adapted speakers was adapted.
+
+    Attributes
+    ----------
+    model : Path
+        That of the first pass, for speakers who are not known yet.
+    first : dict of Aligned
+        Its alignments.
+    speakers : Path or None
+        The directory of the transforms; None where the first pass could not align anything.
+    """
+
+    model: Path
+    first: dict[str, Aligned]
+    speakers: Path | None
+
+    def too_short(self, utt2spk: Mapping[str, str]) -> list[str]:
+        """Utterances that are aligned, of speakers with too few frames for a transform."""
+        known = set(read_transform(self.speakers).speakers) if self.speakers else set()
+        return [utterance for utterance in self.first if utt2spk[utterance] not in known]
 
 
 def adapt_to(
-    data: Path, lang: Path, model: Path, folder: Path, align: AlignOptions, oov_to_unk: bool = False, nj: int = 1
-) -> Path | None:
+    source: Source, folder: Path, options: AlignOptions, posterior_scale: float = POSTERIOR_SCALE, nj: int = 1
+) -> Adapted | None:
     """Adapt a model to the speakers of transcribed speech, if it is one of adapted speakers.
 
     A first alignment is that of its sibling for speakers who are not known yet (Kaldi's align_fmllr.sh).
 
     Parameters
     ----------
-    data, lang, model, align, oov_to_unk, nj
-        See `steps.align.align_data`.
+    source : Source
+        What is to be aligned with what.
     folder : Path
         Where to write.
+    options, posterior_scale, nj
+        See `steps.align.align_data`.
 
     Returns
     -------
-    Path or None
-        The directory of the speakers' transforms; None for any other model.
+    Adapted or None
+        None for any other model.
     """
-    independent = independent_model(model)
+    independent = independent_model(source.model)
     if independent is None:
         return None
-    first, speakers = folder / "first_ali", folder / "fmllr"
-    align_data(data, lang, independent, first, align, oov_to_unk=oov_to_unk, nj=nj)
-    adapt(data, lang, model, first, speakers, nj=nj)
-    return speakers
+    first, speakers, unadapted = folder / "first_ali", folder / "fmllr", source._replace(model=independent)
+    with jobs(nj) as run:
+        aligned, _ = align_utterances(unadapted, options, posterior_scale, run)
+    if not aligned:
+        return Adapted(independent, {}, None)
+    with output_dir(first) as part:
+        write_alignment_dir(part, first, unadapted, aligned, posterior_scale)
+    adapt(source.data, source.lang, source.model, first, speakers, allow_commands=source.allow_commands, nj=nj)
+    return Adapted(independent, aligned, speakers)
 
 
 def _statistics(

@@ -113,26 +113,33 @@ def align_data(
         Number of processes.
     """
     old = alignments_before(before, model) if before else None  # before the work: what is wrong is said at once
-    with output_dir(ali) as folder, jobs(nj) as run:
+    with output_dir(ali, mark="ali.scp") as folder, jobs(nj) as run:
         source = Source(data, lang, model, oov_to_unk, allow_commands, speakers)
         aligned, failed = align_utterances(source, align, posterior_scale, run)
         say_failed(failed)
         check_failed(failed, len(aligned) + len(failed), max_failed)
-        times = frame_times(read_json(model / "model.json")["features"])
         if old is not None:
-            shifts = shifts_from(old, aligned, times.shift)
+            shifts = shifts_from(old, aligned, frame_times(read_json(model / "model.json")["features"]).shift)
             print(f"{ali}: {shifts}", flush=True)
             check_drift(shifts, max_shift)
             with writing(folder / "shifts.json") as file:
                 file.write_text(json.dumps({"before": str(before), **asdict(shifts)}, indent=1) + "\n")
-        write_aligned(folder, ali, aligned, utterance_text(data), times, posterior_scale)
-        copy_model_files(model, folder)
-        transform = read_transform(speakers) if speakers else load_acoustic_model(model).transform
-        if not transform.does_nothing:
-            write_transform(folder, transform)
+        write_alignment_dir(folder, ali, source, aligned, posterior_scale)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
     print(f"{ali}: {len(aligned)} of {len(aligned) + len(failed)} utterances aligned")
+
+
+def write_alignment_dir(
+    folder: Path, final: Path, source: Source, aligned: Mapping[str, Aligned], posterior_scale: float
+) -> None:
+    """Write all files of an alignment directory but the list of what failed; see `write_aligned`."""
+    times = frame_times(read_json(source.model / "model.json")["features"])
+    write_aligned(folder, final, aligned, utterance_text(source.data), times, posterior_scale)
+    copy_model_files(source.model, folder)
+    transform = read_transform(source.speakers) if source.speakers else load_acoustic_model(source.model).transform
+    if not transform.does_nothing:
+        write_transform(folder, transform)
 
 
 def alignments_before(before: Path, model: Path) -> Alignments:

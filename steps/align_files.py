@@ -43,7 +43,8 @@ def align_files(
     recording, NAME being that of the audio file without its suffix, OUT/words.ctm and OUT/phones.ctm (see
     steps.export_ctm). Files of these names are replaced, others stay.
 
-    A model of adapted speakers (SAT) is adapted to each recording first.
+    A model of adapted speakers (SAT) is adapted to each recording first; one that is too short for that is aligned with
+    its sibling for speakers who are not known.
 
     Audio is what libsndfile reads (wav, flac, ogg, mp3, ...) at any sampling rate; channels are averaged. A transcript
     is a text file in UTF-8 with the words as the lexicon spells them.
@@ -68,6 +69,8 @@ def align_files(
         Number of processes.
     """
     recordings = name_pairs(files)
+    if out.is_file():
+        raise InputError(f"{out}: a file, not a directory to write into")
     features = load_acoustic_model(model).features
     lang = training_lang(model) if lang is None else lang
     pronouncer = read_pronouncer(lang, oov_to_unk)
@@ -79,9 +82,14 @@ def align_files(
             copy_audio(audio, Path(wav[name]), features["sample_rate"], labeller.times.length)
         data = DataDir(Path(folder), wav, text, utt2spk={name: name for name in recordings})
         write_data_dir(folder, data)
-        speakers = adapt_to(data.path, lang, model, data.path, align, oov_to_unk, nj)
-        source = Source(data.path, lang, model, oov_to_unk, speakers=speakers)
+        source = Source(data.path, lang, model, oov_to_unk)
+        adapted = adapt_to(source, data.path, align, posterior_scale, nj)
+        source = source._replace(speakers=adapted.speakers if adapted else None)
         aligned, failed = align_utterances(source, align, posterior_scale, run)
+        for name in adapted.too_short(data.utt2spk) if adapted else ():
+            print(f"{recordings[name][0]}: too short to adapt to, aligned with {adapted.model}")
+            aligned[name] = adapted.first[name]
+            failed.pop(name, None)
     labels = {name: labeller.labels(name, text[name], aligned[name]) for name in recordings if name in aligned}
     if labels:
         write_labels(out, labels, labeller)

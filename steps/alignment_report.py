@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
     data : Path
         Data directory with the audio: tells where in the recordings the utterances are, and which were left out.
     worst : int
-        How many utterances report.md lists.
+        How many utterances report.md lists by each of these three.
     """
     aligned = read_aligned(ali)
     failed = read_json(ali / "failed.json")
@@ -168,18 +168,16 @@ def markdown(report: Row, worst: int) -> str:
     report : Row
         As in report.json.
     worst : int
-        How many utterances to list.
+        How many utterances to list by each of `BADNESS`.
     """
     parts = [f"# Alignment\n\n{summary(report)}"]
     if report["failed"]:
         parts.append(f"## Not aligned\n\n{grid(['utterance', 'reason'], report['failed'].items())}")
     if report["left_out"]:
         parts.append(f"## Left out: no transcript, or shorter than a frame\n\n{' '.join(report['left_out'])}")
-    rows = report["utterances"][:worst]
-    header = ["utterance", "seconds", "score", "log likelihood", "silence", "forced", "most stretched phone"]
-    where = ["recording", "from"] if rows and "recording" in rows[0] else []
-    lines = [[*utterance_line(row), *([row["recording"], f"{row['start']:.2f}"] if where else [])] for row in rows]
-    parts.append(f"## The {len(rows)} worst of {report['aligned']} utterances\n\n{grid([*header, *where], lines)}")
+    for by, badness in BADNESS.items():
+        rows = sorted(report["utterances"], key=badness, reverse=True)[:worst]
+        parts.append(f"## The {len(rows)} worst of {report['aligned']} utterances by {by}\n\n{utterance_grid(rows)}")
     columns = list(Durations._fields)
     by_phone = [[row["phone"], *(row[name] for name in columns)] for row in report["phones"]]
     by_state = [
@@ -190,6 +188,26 @@ def markdown(report: Row, worst: int) -> str:
     parts.append(f"## Frames of the phones\n\n{grid(['phone', *columns], by_phone)}")
     parts.append(f"## Frames of the HMM states that are gone through\n\n{grid(['phone', 'state', *columns], by_state)}")
     return "\n\n".join(parts) + "\n"
+
+
+def stretch(row: Row) -> float:
+    """How many times its usual length the most stretched phone of an utterance lasts; 0 where there is no phone."""
+    return row["stretched"]["frames"] / row["stretched"]["usual"] if row["stretched"] else 0.0
+
+
+BADNESS: dict[str, Callable[[Row], float]] = {
+    "score": lambda row: -row["score"],
+    "forced silence": lambda row: row["forced_silence"],
+    "stretched phones": stretch,
+}
+
+
+def utterance_grid(rows: Sequence[Row]) -> str:
+    """Lay out utterances with their figures and, where it is known, their place in a recording."""
+    header = ["utterance", "seconds", "score", "log likelihood", "silence", "forced", "most stretched phone"]
+    where = ["recording", "from"] if rows and "recording" in rows[0] else []
+    lines = [[*utterance_line(row), *([row["recording"], f"{row['start']:.2f}"] if where else [])] for row in rows]
+    return grid([*header, *where], lines)
 
 
 def utterance_line(row: Row) -> list[str]:

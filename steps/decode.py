@@ -55,7 +55,7 @@ def decode(
     if tuned is not None:
         weights = read_weights(tuned)
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(weights), vars(search))
-    with output_dir(out, key) as folder, jobs(nj) as run:
+    with output_dir(out, key, mark="decode.json") as folder, jobs(nj) as run:
         decoded = decode_into(folder, out, source, weights, search, run, f"decoding {data.name} with {model.name}")
     speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")

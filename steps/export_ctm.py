@@ -37,8 +37,6 @@ def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utter
     utterances : list
         Export these only.
     """
-    if out.exists() and not (out / "words.ctm").exists():
-        raise InputError(f"{out}: is there already, with other things in it; give the name of a new directory")
     aligned = read_aligned(ali)
     recordings = read_data_dir(data) if data else None
     if unknown := [utterance for utterance in utterances or () if utterance not in aligned]:
@@ -46,7 +44,7 @@ def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utter
     labeller = labeller_of(aligned, lang)
     chosen = sorted(set(aligned if utterances is None else utterances))
     labels = {u: labeller.labels(u, aligned.text[u], aligned[u]) for u in chosen}
-    with output_dir(out) as folder:
+    with output_dir(out, mark="words.ctm") as folder:
         write_labels(folder, labels, labeller, recordings)
     words = sum(len(found.words) for found in labels.values())
     print(f"{out}: {words} words of {len(labels)} utterances")

@@ -78,7 +78,7 @@ def _with_rate(options: FeatureOptions, data: DataDir, allow_commands: bool) -> 
 
 def make_set(data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Run, allow_commands: bool) -> Counter[int]:
     """Compute the features of one data directory and give the number of utterances of each sample rate."""
-    with output_dir(out) as part:
+    with output_dir(out, mark="mfcc") as part:
         for options in kinds:
             (part / options.type).mkdir()
         blocks = [subset(data, block) for block in cut(data.utterances)]

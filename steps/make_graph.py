@@ -36,7 +36,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     disambiguation = [int(line) for line in (lang / "phones" / "disambig.int").read_text().split()]
     transitions = read_transition_model(model)
     result = hclg(lexicon, language_model, disambiguation, read_tree(model / "tree.json"), transitions)
-    with output_dir(graph) as folder:
+    with output_dir(graph, mark="graph.json") as folder:
         result.write(str(folder / "HCLG.fst"))
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)

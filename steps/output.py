@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from steps.errors import InputError
+
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
@@ -24,7 +26,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     ['words.txt']
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_dir(path.parent)
     part = path.with_name(f".{path.name}.partial")
     try:
         yield part
@@ -34,7 +36,7 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def output_dir(path: str | Path, key: str | None = None) -> Iterator[Path]:
+def output_dir(path: str | Path, key: str | None = None, mark: str | None = None) -> Iterator[Path]:
     """Give the directory ``PATH.partial`` and rename it to `path`, replacing what was there, when the block ends well.
 
     Parameters
@@ -44,15 +46,24 @@ def output_dir(path: str | Path, key: str | None = None) -> Iterator[Path]:
     key : str, optional
         What the result depends on (see `fingerprint`). A partial directory that an earlier, killed run left behind
         under the same key is given again, so that the step can go on from what is in it; any other is removed first.
+    mark : str, optional
+        A file by which a directory of this kind is known.
+
+    Raises
+    ------
+    InputError
+        When there is a file at `path`, or a directory that holds other things and not that file: it is not replaced.
     """
     path = Path(path)
+    if path.is_file() or (mark and path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
+        raise InputError(f"{path}: is there already, with other things in it; give the name of a new directory")
     part = path.with_name(path.name + ".partial")
     key_file = part / ".key"
     if part.exists() and (key is None or not key_file.exists() or key_file.read_text() != key):
         if key is not None:
             print(f"{part}: left by a run that was killed, of other settings or inputs; this one starts anew")
         shutil.rmtree(part)
-    part.mkdir(parents=True, exist_ok=True)
+    make_dir(part)
     if key is not None:
         key_file.write_text(key)
     yield part
@@ -63,6 +74,20 @@ def output_dir(path: str | Path, key: str | None = None) -> Iterator[Path]:
         os.replace(path, old)
     os.replace(part, path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def make_dir(path: Path) -> None:
+    """Make a directory and those above it, as far as they are not there.
+
+    Raises
+    ------
+    InputError
+        When that cannot be done, as where a file has that name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: this directory cannot be made ({error.strerror})") from error
 
 
 def fingerprint(*parts: Any) -> str:

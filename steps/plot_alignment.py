@@ -58,8 +58,10 @@ def plot_alignment(
     reference : Path
         A CTM file with words or phones to compare with, such as another alignment's; times are those in the recording,
         or in the utterance where the file names utterances.
-    start, end : float
-        Draw this part only, in seconds from the utterance's start.
+    start : float
+        Draw the part from here on only, in seconds from the utterance's start.
+    end : float
+        Draw the part up to here only.
     allow_commands : bool
         Run commands in wav.scp.
     """

@@ -50,8 +50,10 @@ def prepare_lang(
         Take training words without pronunciation as <UNK> instead of refusing them.
     sil_prob : float
         Probability of silence between words, in [0, 1).
-    silence_states, nonsilence_states : int
-        HMM states of silence phones and of the others.
+    silence_states : int
+        HMM states of silence phones.
+    nonsilence_states : int
+        HMM states of the other phones.
     position_dependent_phones : bool
         Make variants of each phone for the beginning (_B), inside (_I) and end (_E) of words and for words of one phone
         (_S). Monophones share their states; triphones may ask for the position.
@@ -63,7 +65,7 @@ def prepare_lang(
     known = {entry.word for entry in dictionary.lexicon}
     text = read_transcripts(train / "text")
     unknown = _words_without_pronunciation(text, known, train / "text", dictionary.lexicon_path, oov_to_unk)
-    with output_dir(lang) as part:
+    with output_dir(lang, mark="phones.txt") as part:
         variants = with_positions(dictionary) if position_dependent_phones else dictionary
         phones = _write_lexicon(part, variants, sil_prob)
         if position_dependent_phones:

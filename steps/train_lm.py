@@ -43,7 +43,7 @@ def train_lm(data: Path, lang: Path, out: Path, lm: str = "bigram") -> None:
         path = find_lm(lm, data)
         name, model = lm_name(path), read_lm(path, vocabulary.union(*sentences))
     measured = perplexity(model, sentences)
-    with output_dir(out) as part:
+    with output_dir(out, mark="G.fst") as part:
         write_arpa(part / "lm.arpa", model)
         grammar_fst(part / "lm.arpa", lang / "words.txt", part / "G.fst")
         facts = {

@@ -52,7 +52,7 @@ def train_mono(
     utterances, topology = material.utterances(), read_topo(lang / "topo")
     tree = monophone_tree(topology, read_phone_sets(lang, topology))
     key = fingerprint(feats, lang, json.loads(json.dumps(mono, default=vars)), oov_to_unk, seed)
-    with output_dir(exp, key) as folder, jobs(nj) as run:
+    with output_dir(exp, key, mark="model.json") as folder, jobs(nj) as run:
         shutil.copy(lang / "topo", folder / "topo")
         write_tree(folder / "tree.json", tree)
         blocks = compile_blocks(material, utterances, folder, run)

@@ -108,7 +108,7 @@ def train_nnet(
     network = AcousticModel(model, reader.feats.dim, transitions.num_pdfs)
     initialise(network, seed)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {transitions.num_pdfs} pdfs")
-    with output_dir(exp, key) as folder:
+    with output_dir(exp, key, mark="model.json") as folder:
         copy_model_files(ali, folder)
         describe_run(folder, described)
         silence = transitions.pdfs_of(silence_phones(lang)).tolist()

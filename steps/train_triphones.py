@@ -73,7 +73,7 @@ def train_triphones(
     aligned = Aligned(Material(feats, lang, options, oov_to_unk), ali, silence_phones(lang))
     settings = json.loads(json.dumps([tree, em, lda], default=vars))
     key = fingerprint(feats, lang, ali, *([speakers] if speakers else []), settings, oov_to_unk, seed)
-    with output_dir(exp, key) as folder, jobs(nj) as run:
+    with output_dir(exp, key, mark="model.json") as folder, jobs(nj) as run:
         training = _prepare(folder, aligned, tree, em, lda, before, seed, run)
         system = expect_maximise(training)
         if em.fmllr_iterations:

@@ -79,7 +79,7 @@ def tune(
     deweights = grid.silence_deweights if is_network else [1.0]
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
     points: dict[Weights, dict[str, float]] = {}
-    with output_dir(out, key) as folder, jobs(nj) as run:
+    with output_dir(out, key, mark="decode.json") as folder, jobs(nj) as run:
 
         def attempt(part: str, weights: list[Weights]) -> Weights:
             (folder / part).mkdir(exist_ok=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 import numpy as np
 
@@ -248,14 +247,14 @@ def _portable(entry: str, base: Path) -> str:
 
 
 def file_name(utterance: str, suffix: str = "wav") -> str:
-    """Name an utterance's file; what no file name can hold is written as in addresses of the web.
+    """Name an utterance's file; a slash, which no file name can hold, is written as in addresses of the web.
 
     Example
     -------
     >>> file_name("anna-1"), file_name("../anna/1")
     ('anna-1.wav', '..%2Fanna%2F1.wav')
     """
-    return f"{quote(utterance, safe='')}.{suffix}"
+    return f"{utterance.replace('%', '%25').replace('/', '%2F')}.{suffix}"
 
 
 def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = False) -> tuple[np.ndarray, int]:

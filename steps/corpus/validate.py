@@ -57,7 +57,7 @@ def fix_data_dir(
     if not data.utt2spk:
         reasons = "\n".join(f"  {path}/{problem}" for problem in problems)
         raise InputError(f"{path}: cannot be repaired, no utterance would remain:\n{reasons}")
-    with output_dir(out) as part:
+    with output_dir(out, mark="wav.scp") as part:
         write_data_dir(part, data)
     others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in FILES and not _is_audio(p))
     return [

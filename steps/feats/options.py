@@ -18,15 +18,19 @@ class FrameOptions:
     ----------
     sample_rate : int
         In Hz; audio of another rate is resampled. 0, for `make_feats` only: the rate of the first recording.
-    frame_length_ms, frame_shift_ms : float
-        The analysis window and the step from one to the next.
+    frame_length_ms : float
+        The analysis window.
+    frame_shift_ms : float
+        The step from one window to the next.
     preemphasis : float
         Coefficient of the pre-emphasis, 0 for none.
     dither : float
         Standard deviation of the Gaussian noise added to the audio, in units of a 16-bit sample; 0 for none. The noise
         is a function of the utterance's id alone. It is added to the signal, where Kaldi adds it to every frame.
-    low_freq, high_freq : float
-        Range of the mel filters in Hz; `high_freq` of 0 or less counts from the Nyquist frequency.
+    low_freq : float
+        Where the mel filters begin, in Hz.
+    high_freq : float
+        Where they end; 0 or less counts from the Nyquist frequency.
     cmvn : {'speaker', 'global', 'none'}
         Normalise with the speaker's mean, with the training set's mean, or not at all.
     """

@@ -147,8 +147,7 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang
 
 def independent_model(model: Path) -> Path | None:
     """The model of the same states for speakers who are not known yet, where a model is one of adapted speakers."""
-    folder = model / f"{model.name}_si"
-    return folder if folder.is_dir() else None
+    return next((file.parent for file in sorted(model.glob("*_si/model.json"))), None)
 
 
 def tree_hash(folder: str | Path) -> str:

@@ -51,7 +51,7 @@ def speaker_maps(parts: Iterable[BySpeaker], min_frames: float) -> tuple[dict[st
     parts : iterable of dict
         From `speaker_statistics`, of several blocks.
     min_frames : float
-        A speaker with fewer (weighted) frames gets none.
+        A speaker with no more (weighted) frames gets none.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def speaker_maps(parts: Iterable[BySpeaker], min_frames: float) -> tuple[dict[st
         for speaker, stats in part.items():
             by_speaker.setdefault(speaker, []).append(stats)
     totals = {speaker: sum_in_order(stats) for speaker, stats in sorted(by_speaker.items())}
-    enough = {speaker: stats for speaker, stats in totals.items() if stats.beta >= min_frames}
-    found = {speaker: estimate_fmllr(stats, min_frames) for speaker, stats in enough.items()}
-    frames = sum(stats.beta for stats in enough.values())
-    gain = sum(found[speaker][1] * stats.beta for speaker, stats in enough.items()) / max(frames, 1.0)
-    return {speaker: w for speaker, (w, _) in found.items()}, gain
+    found = {speaker: estimate_fmllr(stats, min_frames) for speaker, stats in totals.items()}
+    estimated = {speaker: result for speaker, result in found.items() if result is not None}
+    frames = sum(totals[speaker].beta for speaker in estimated)
+    gain = sum(gain * totals[speaker].beta for speaker, (_, gain) in estimated.items()) / max(frames, 1.0)
+    return {speaker: w for speaker, (w, _) in estimated.items()}, gain

@@ -53,7 +53,7 @@ class EmOptions:
     silence_weight : float
         Of silence frames when fMLLR is estimated.
     min_frames : float
-        A speaker with fewer (weighted) frames keeps the features as they are.
+        A speaker with no more (weighted) frames keeps the features as they are.
     power : float
         A pdf's share of the Gaussians goes with its number of frames to this power.
     boost_silence : float

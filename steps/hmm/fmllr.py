@@ -51,7 +51,7 @@ def accumulate_fmllr(
     return FmllrStats(beta, K, G)
 
 
-def estimate_fmllr(stats: FmllrStats, min_count: float = 500, iterations: int = 40) -> tuple[np.ndarray, float]:
+def estimate_fmllr(stats: FmllrStats, min_count: float = 500, iterations: int = 40) -> tuple[np.ndarray, float] | None:
     """Find the transform under which the model fits a speaker best (Kaldi's ``gmm-est-fmllr``, update type full).
 
     Maximises β log |det A| + Σ_d [ w_d k_dᵀ - ½ w_d G_d w_dᵀ ], with w_d the rows of W = [A b].
@@ -60,7 +60,7 @@ def estimate_fmllr(stats: FmllrStats, min_count: float = 500, iterations: int = 
     ----------
     stats : FmllrStats
     min_count : float
-        With no more frames than this, or with frames that do not determine a transform, it is the identity.
+        With no more frames than this, or with frames that do not determine a transform, there is None.
     iterations : int
         Updates of all rows, at most.
 
@@ -72,6 +72,6 @@ def estimate_fmllr(stats: FmllrStats, min_count: float = 500, iterations: int = 
         By how much the log likelihood of a frame rises with it, log |det A| included.
     """
     if stats.beta <= min_count or not is_determined(stats.G):
-        return np.eye(*stats.K.shape), 0.0
+        return None
     W, objectives = maximise(stats.beta, stats.K, stats.G, iterations)
     return W, (objectives[-1] - objectives[0]) / stats.beta

@@ -13,6 +13,7 @@ from steps.hmm.gmm_compiled import add_frames, sum_mixtures
 from steps.output import writing
 
 LOG_2PI = float(np.log(2 * np.pi))
+FRAMES_AT_ONCE = 4096  # bounds the memory that a long recording takes
 Sums = TypeVar("Sums")
 
 
@@ -141,8 +142,9 @@ def log_likelihoods(gmms: DiagGmms, features: np.ndarray, pdfs: np.ndarray | Non
     """
     gaussians, columns = in_use(gmms, pdfs), np.arange(gmms.num_pdfs) if pdfs is None else pdfs
     result = np.full((len(features), gmms.num_pdfs), -np.inf, np.float32)
-    if len(features):
-        sum_mixtures(joint_log_likelihoods(gaussians, features).numpy(), gaussians.first, columns, result)
+    for start in range(0, len(features), FRAMES_AT_ONCE):
+        part = slice(start, start + FRAMES_AT_ONCE)
+        sum_mixtures(joint_log_likelihoods(gaussians, features[part]).numpy(), gaussians.first, columns, result[part])
     return result
 
 

@@ -21,10 +21,14 @@ class AlignOptions:
     ----------
     acoustic_scale : float
         Weight of acoustic log likelihoods against the transition costs.
-    beam, retry_beam : float
-        Paths worse than the best one by this much are dropped; the second is tried when the first fails.
-    self_loop_scale, transition_scale : float
-        Weights of the transition probabilities (see `TransitionModel.costs`).
+    beam : float
+        Paths worse than the best one by this much are dropped.
+    retry_beam : float
+        The beam of a second search, where the first one finds no path.
+    self_loop_scale : float
+        Weight of the probabilities of staying in a state and of leaving it (see `TransitionModel.costs`).
+    transition_scale : float
+        Weight of the probabilities of the transitions between states.
     """
 
     acoustic_scale: float = 0.1
@@ -64,7 +68,8 @@ def align(
     """
     costs = model.costs(options.transition_scale, options.self_loop_scale)
     fst, tids = searchable(graph, costs)
-    scores = np.ascontiguousarray(options.acoustic_scale * log_likelihoods[:, model.tid_to_pdf[tids]], dtype=np.float32)
+    scores = np.ascontiguousarray(log_likelihoods[:, model.tid_to_pdf[tids]], dtype=np.float32)
+    scores *= options.acoustic_scale  # in place: these are the largest arrays of a long recording
     for beam in (options.beam, options.retry_beam):
         path = best_path(fst, scores, beam)
         if path is not None:

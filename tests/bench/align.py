@@ -66,11 +66,12 @@ def measure(data: Path, lang: Path, model: Path, nj: int) -> float:
 def one_round(data: Path, lang: Path, model: Path, nj: int) -> tuple[float, float, int]:
     """Seconds to adapt, seconds to align, utterances failed."""
     with tempfile.TemporaryDirectory() as folder:
-        adapting, speakers = clock(lambda: adapt_to(data, lang, model, Path(folder), OPTIONS, nj=nj))
-        source = Source(data, lang, model, speakers=speakers)
+        source = Source(data, lang, model)
+        adapting, adapted = clock(lambda: adapt_to(source, Path(folder), OPTIONS, nj=nj))
+        source = source._replace(speakers=adapted.speakers if adapted else None)
         with jobs(nj) as run:
             aligning, (_, failed) = clock(lambda: align_utterances(source, OPTIONS, POSTERIOR_SCALE, run))
-    return adapting if speakers else 0.0, aligning, len(failed)
+    return adapting if adapted else 0.0, aligning, len(failed)
 
 
 def clock(function: Callable[[], T]) -> tuple[float, T]:

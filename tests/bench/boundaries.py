@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from steps.adapt import adapt_to
-from steps.align import align_data
+from steps.align import Source, align_data
 from steps.corpus.ctm import Token, read_ctm
 from steps.errors import InputError
 from steps.hmm.alignments import read_aligned
@@ -66,8 +66,8 @@ def _phones(lang: Path) -> dict[int, str]:
 
 def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dict[str, list[Token]]:
     """Align a data directory and give each utterance's phones with their times."""
-    speakers = adapt_to(data, lang, model, ali.with_name(f"{ali.name}_adapted"), AlignOptions(), nj=nj)
-    align_data(data, lang, model, ali, speakers=speakers, nj=nj)
+    adapted = adapt_to(Source(data, lang, model), ali.with_name(f"{ali.name}_adapted"), AlignOptions(), nj=nj)
+    align_data(data, lang, model, ali, speakers=adapted.speakers if adapted else None, nj=nj)
     names, aligned, transitions = _phones(lang), read_aligned(ali), read_transition_model(ali)
     found = {}
     for utterance, tids in aligned.tids.items():

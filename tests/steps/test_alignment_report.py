@@ -46,7 +46,14 @@ def test_command(work, wrong, tmp_path, capsys):
     assert max(forced, key=forced.get) == lacking
     assert forced[lacking] > 0.1
     text = (out / "report.md").read_text()
-    assert "## The 3 worst of 34 utterances" in text
+    for by in ("score", "forced silence", "stretched phones"):
+        assert f"## The 3 worst of 34 utterances by {by}\n" in text
+    by_silence = text.split("by forced silence\n\n")[1].splitlines()[2]
+    assert by_silence.startswith(f"| {lacking} ")
+    long = {row["utterance"]: row["stretched"]["frames"] / row["stretched"]["usual"] for row in report["utterances"]}
+    stretched = text.split("by stretched phones\n\n")[1].splitlines()[2:5]
+    worst = sorted(long.values(), reverse=True)[:3]
+    assert [long[line.split("|")[1].strip()] for line in stretched] == worst
     for utterance in (lacking, changed):
         assert any(line.startswith(f"| {utterance} ") for line in text.splitlines())
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]

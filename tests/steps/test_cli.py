@@ -1,13 +1,20 @@
 """Options on the command line and in YAML files, and the messages for wrong ones."""
 
-from dataclasses import dataclass
+import importlib
+import inspect
+import re
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
+import docstring_parser
 import pytest
 
 from nnet.errors import ModelError
 from steps.cli import command
 from steps.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -257,3 +264,31 @@ def test_help_of_lists(call_with_lists, capsys):
     text = capsys.readouterr().out
     for help_text in ("recordings One or more.", "a trained one (required", "only these"):
         assert help_text in text
+
+
+def described(function):
+    """Each parameter of a function and, where it is a dataclass, each field of that: (name, description)."""
+    documented = function.__mro__[-2::-1] if is_dataclass(function) else [function]
+    parsed = [docstring_parser.parse(inspect.getdoc(part)).params for part in documented]
+    texts = {p.arg_name: p.description for params in parsed for p in params}
+    names = (
+        [field.name for field in fields(function)] if is_dataclass(function) else inspect.signature(function).parameters
+    )
+    for name in names:
+        yield f"{function.__name__}.{name}", texts.get(name)
+    for kind in get_type_hints(function).values():
+        if is_dataclass(kind):
+            yield from described(kind)
+
+
+@pytest.mark.parametrize(
+    "file", sorted([*ROOT.glob("steps/*.py"), *ROOT.glob("local/*.py")]), ids=lambda file: file.stem
+)
+def test_every_option_of_every_command_is_explained(file):
+    name = re.search(r"^    command\((\w+)\)$", file.read_text(), re.MULTILINE)
+    if name is None:
+        return  # no command
+    module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    texts = dict(described(getattr(module, name[1])))
+    assert texts
+    assert [option for option, text in texts.items() if not text] == []

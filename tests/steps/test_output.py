@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.errors import InputError
 from steps.output import fingerprint, output_dir, state, writing
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,7 @@ def test_resume_with_the_same_key_only(tmp_path, capsys):
 KILLED = """
 import sys, time
 from pathlib import Path
+from steps.errors import InputError
 from steps.output import output_dir, writing
 with output_dir(Path(sys.argv[1]) / "mono", key="k") as part, writing(part / "model") as file:
     file.write_text("half")
@@ -172,3 +174,32 @@ def test_state_follows_links_and_passes_over_dead_ones(tmp_path):
 
 def test_state_of_nothing():
     assert state(Path("/nowhere")) == []
+
+
+@pytest.mark.parametrize("there", ["directory", "file"])
+def test_what_is_not_of_this_kind_is_not_replaced(tmp_path, there):
+    target = tmp_path / "ali"
+    mine = target / "thesis.txt" if there == "directory" else target
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    with (
+        pytest.raises(InputError, match=r"ali: is there already, with other things in it; give the name of a new"),
+        output_dir(target, mark="ali.scp"),
+    ):
+        pytest.fail("the work begins")
+    assert files(tmp_path) == [str(mine.relative_to(tmp_path))]
+
+
+def test_what_is_of_this_kind_is_replaced_and_so_is_an_empty_directory(tmp_path):
+    (tmp_path / "ali").mkdir()
+    for name in ("first", "second"):
+        with output_dir(tmp_path / "ali", mark="ali.scp") as part:
+            (part / "ali.scp").write_text("")
+            (part / name).write_text("")
+        assert files(tmp_path) == ["ali/ali.scp", f"ali/{name}"]
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "talk.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"talk\.txt/new: this directory cannot be made \(Not a directory\)"):
+        broken_off(writing(tmp_path / "talk.txt/new/report.md"))

@@ -14,11 +14,17 @@ from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.errors import InputError
 from steps.hmm.acoustic_model import load_acoustic_model, model_features
+from steps.hmm.adaptation import speaker_statistics
 from steps.hmm.alignments import read_alignments
+from steps.hmm.blocks import Material, compile_blocks, read_utterances
+from steps.hmm.gmm import read_gmms
+from steps.hmm.system import System, mllt_statistics, write_block_alignments, write_system
+from steps.hmm.topology import silence_phones
 from steps.hmm.transforms import Transform, read_transform, write_transform
 from steps.hmm.tree_building import TreeOptions
 from steps.hmm.triphones import LdaOptions
 from steps.make_graph import make_graph
+from steps.parallel import jobs
 from steps.scoring.wer import score
 from steps.search.beam import Weights
 from steps.train_triphones import train_triphones
@@ -157,7 +163,7 @@ def test_training_goes_on_from_transforms_of_the_alignments(work, feats, sat, tm
 def test_speaker_with_too_few_frames(work, feats, sat, tmp_path, capsys):
     align_data(feats / "dev", work / "lang", sat / "sat_si", tmp_path / "ali")
     adapt(feats / "dev", work / "lang", sat, tmp_path / "ali", tmp_path / "fmllr", min_frames=1e6)
-    assert "fewer than 1e+06 frames, not adapted: other synth" in capsys.readouterr().out
+    assert "no more than 1e+06 frames, not adapted: other synth" in capsys.readouterr().out
     features = model_features(feats / "dev", load_acoustic_model(sat), speakers=tmp_path / "fmllr")
     assert dict(features.transform.speakers) == {}
 
@@ -187,3 +193,59 @@ def test_aligning_a_recording_adapts_to_it(work, sat, tmp_path, capsys):
     words = read_ctm(tmp_path / "out/words.ctm")["long", "1"]
     assert [word.text for word in words] == " ".join(texts.values()).split()
     assert np.median([word.confidence for word in words]) > 0.5
+
+
+def test_recordings_that_are_too_short_to_adapt_to(work, sat, tmp_path, capsys):
+    """They are aligned with the model for unknown speakers, whatever the model's directory is called."""
+    copied = tmp_path / "renamed"
+    shutil.copytree(sat, copied)
+    texts = read_table(work / "data/dev/text")
+    files = []
+    for name, text in (("dev-00", None), ("dev-01", "fa " * 500), ("dev-02", None)):
+        shutil.copy(work / f"data/dev/{name}.wav", tmp_path)
+        (tmp_path / f"{name}.txt").write_text(text or texts[name])
+        files += [tmp_path / f"{name}.wav", tmp_path / f"{name}.txt"]
+    with pytest.raises(InputError, match=r"1 of 3 recordings could not be aligned:\n.*dev-01\.wav: "):
+        align_files(files, model=copied, out=tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "dev-00.wav: too short to adapt to, aligned with " in said
+    assert "first_ali" not in said
+    align_files([*files[:2], *files[4:]], model=copied / "sat_si", out=tmp_path / "expected")
+    for name in ("words.ctm", "phones.ctm"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
+
+
+def test_mllt_and_fmllr_statistics_weight_silence(work, lda, tmp_path):
+    """Of silence, MLLT takes no frame; fMLLR counts each as one of a hundred, or not at all."""
+    acoustic = load_acoustic_model(lda)
+    gmms, model, silence = read_gmms(lda / "gmm.npz"), acoustic.transitions, silence_phones(work / "lang")
+    align_data(work / "feats/dev", work / "lang", lda, tmp_path / "ali")
+    features = model_features(work / "feats/dev", acoustic)
+    tids = {utterance: aligned for utterance, aligned in read_alignments(tmp_path / "ali").items()}
+    silent = {u: np.isin(model.tid_to_pdf[t], model.pdfs_of(silence)) for u, t in tids.items()}
+    frames = sum(len(t) for t in tids.values())
+    silences = sum(int(s.sum()) for s in silent.values())
+    assert 0 < silences < frames
+
+    def fmllr(weight, aligned=tids, kept=None):
+        chosen = (("synth", features[u][kept[u]] if kept else features[u], t) for u, t in aligned.items())
+        return speaker_statistics(gmms, model, chosen, model.pdfs_of(silence), weight)["synth"]
+
+    speech = {u: ~s for u, s in silent.items()}
+    without = fmllr(1.0, {u: t[speech[u]] for u, t in tids.items()}, speech)
+    assert fmllr(1.0).beta == pytest.approx(frames)
+    assert fmllr(0.01).beta == pytest.approx(frames - 0.99 * silences)
+    np.testing.assert_allclose(fmllr(0.0).G, without.G)
+    np.testing.assert_allclose(fmllr(0.01).K - without.K, 0.01 * (fmllr(1.0).K - without.K), rtol=1e-6, atol=1e-3)
+
+    for name in ("topo", "tree.json"):
+        shutil.copy(lda / name, tmp_path)
+    material = Material(work / "feats/dev", work / "lang", acoustic.features)
+    with jobs(1) as run:
+        blocks = compile_blocks(material, list(tids), tmp_path, run)
+    for block in blocks:
+        utterances = read_utterances(block)
+        write_block_alignments(block, utterances, [tids[utterance] for utterance in utterances])
+    write_system(tmp_path / "state.npz", System(gmms, model, acoustic.transform))
+    parts = [mllt_statistics(block, tmp_path / "state.npz", silence) for block in blocks]
+    assert sum(part.beta for part in parts) == pytest.approx(frames - silences)

@@ -115,18 +115,14 @@ def test_invariance():
 
 def test_too_few_frames():
     gmms, x, pdfs, _ = speaker(5)
-    W, gain = estimate_fmllr(accumulate_fmllr(gmms, x[:500], pdfs[:500]))
-    np.testing.assert_array_equal(W, np.eye(4, 5))
-    assert gain == 0
+    assert estimate_fmllr(accumulate_fmllr(gmms, x[:500], pdfs[:500])) is None
     assert estimate_fmllr(accumulate_fmllr(gmms, x[:502], pdfs[:502]))[1] > 0
     stats = accumulate_fmllr(gmms, x[:50], pdfs[:50])
-    assert estimate_fmllr(stats)[1] == 0
+    assert estimate_fmllr(stats) is None
     assert estimate_fmllr(stats, min_count=40)[1] > 0
-    assert estimate_fmllr(FmllrStats(0.0, np.zeros((4, 5)), np.zeros((4, 5, 5))), min_count=0)[1] == 0
+    assert estimate_fmllr(FmllrStats(0.0, np.zeros((4, 5)), np.zeros((4, 5, 5))), min_count=0) is None
 
 
 def test_frames_that_do_not_determine_a_transform():
     gmms, x, pdfs, _ = speaker(6)
-    W, gain = estimate_fmllr(accumulate_fmllr(gmms, np.zeros_like(x), pdfs))
-    np.testing.assert_array_equal(W, np.eye(4, 5))
-    assert gain == 0
+    assert estimate_fmllr(accumulate_fmllr(gmms, np.zeros_like(x), pdfs)) is None
