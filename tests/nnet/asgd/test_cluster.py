@@ -7,9 +7,14 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from nnet.asgd.cluster import RayServer
+from nnet.asgd.crew import ShardBusyError
+from nnet.errors import ModelError
 from tests.nnet.asgd.processes import (
     alive,
     all_epochs,
@@ -176,3 +181,22 @@ def test_no_cluster_there(tmp_path):
     process = start("slow", tmp_path / "exp", "ray://127.0.0.1:9")
     assert "no cluster answers at ray://127.0.0.1:9" in failed(process)
     end_all([process])
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "message"),
+    [
+        (GetTimeoutError("late"), ShardBusyError, "shard 0 of 1 has not answered for 3 s"),
+        (RayActorError(), ModelError, r"shard 0 of 1, or its node, is lost \(RayActorError\)"),
+        (RayTaskError("push", "ValueError: of ours", ValueError("of ours")), RayTaskError, "of ours"),
+    ],
+)
+def test_what_a_shard_does_not_answer(monkeypatch, raised, expected, message):
+    def get(call, timeout):
+        assert timeout == 3
+        raise raised
+
+    monkeypatch.setattr("ray.get", get)
+    actor = SimpleNamespace(answer=SimpleNamespace(remote=lambda: None))
+    with pytest.raises(expected, match=message):
+        RayServer([actor], [slice(0, 1)], patience=3).answer()

@@ -14,7 +14,7 @@ from nnet.asgd import coordinator
 from nnet.asgd.checkpoint import load_places, of_places
 from nnet.asgd.config import AsgdConfig
 from nnet.asgd.coordinator import partition, train_asgd
-from nnet.asgd.crew import Ended
+from nnet.asgd.crew import Ended, ShardBusyError
 from nnet.asgd.local import LocalServer, create_shards
 from nnet.asgd.memory import close_memory
 from nnet.asgd.shard import NOBODY, joined
@@ -253,3 +253,17 @@ def test_newbob_halves_the_rate_of_all_shards_and_stops_the_workers(tmp_path, pe
     assert halvings == [[0, 0], [1, 1], [2, 2]]
     progress, _, _ = saved(tmp_path)
     assert (progress.finished, progress.epoch) == (True, 3)
+
+
+def test_a_shard_that_hangs_ends_the_run_with_a_message(perform, monkeypatch):
+    def busy():
+        raise ShardBusyError("shard 0 of 2 has not answered for 60 s")
+
+    def play(crew):
+        yield [crew.push(0), crew.push(1)]
+        monkeypatch.setattr(crew.shards, "answer", busy)
+        yield []  # by itself, that may pass
+        yield [(1, Ended("signal 9"))]
+
+    with pytest.raises(ModelError, match="not answered for 60 s; the same command goes on from the last checkpoint"):
+        perform(play)
