@@ -32,8 +32,7 @@ install() {
     cd "$project" || exit
     .venv/bin/python -c 'import pip' 2>/dev/null && [[ -d .venv/.installed ]] || python3 -m venv --clear .venv || exit
     mkdir -p .venv/.installed && (cd .venv/.installed && rm -f "$@") || exit
-    # bytecode is made of what is imported, then: to compile all that is there takes longer than to install it
-    .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check "${@/#/--requirement=}" >&2 ||
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "${@/#/--requirement=}" >&2 ||
       complain "the packages of $* could not be installed, see above; the same command tries again" || exit
     cp "$@" .venv/.installed/
   ) 9<"${BASH_SOURCE[0]}"
