@@ -74,7 +74,7 @@ def model():
     return made
 
 
-def run(directory, cluster, data, epochs=6, threads=1, **asgd):
+def run(directory, cluster, data, epochs=4, threads=1, **asgd):
     """Train a small network with two workers; print what came of it."""
     training = TrainConfig(
         streams=4, epochs=epochs, initial_lr=0.01, final_lr=0.001, log_seconds=0, checkpoint_seconds=0
