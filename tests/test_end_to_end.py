@@ -35,7 +35,7 @@ def test_recordings_to_word_error_rates(recordings, tmp_path):
     sets = [item for name in ("train", "dev", "test") for item in (f"--{name}", str(recordings / name))]
     network = yaml.safe_load((ROOT / "conf/nnet/lstmp.yaml").read_text())
     nnet = tmp_path / "lstmp.yaml"
-    nnet.write_text(yaml.safe_dump(network | {"training": {"epochs": 5}}))
+    nnet.write_text(yaml.safe_dump(network | {"training": {"epochs": 4}}))
     command = [ROOT / "recipes/custom/run.sh", *sets, "--lexicon", recordings / "whole/local/dict", "--workdir", work]
     command += ["--nnet", nnet]
     first = subprocess.run([*map(str, command), "--nj", "2"], capture_output=True, text=True)
