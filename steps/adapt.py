@@ -49,7 +49,7 @@ def adapt(
         Model directory: a GMM system.
     ali : Path
         Alignments with the states of this model: of transcripts, from steps.align, or of what a first pass heard, a
-        directory of steps.decode.
+        directory of steps.decode or of steps.tune.
     out : Path
         Directory to write.
     silence_weight : float
@@ -98,18 +98,21 @@ class Adapted(NamedTuple):
         That of the first pass, for speakers who are not known yet.
     first : dict of Aligned
         Its alignments.
+    failed : dict of str
+        Why it could not align the other utterances.
     speakers : Path or None
         The directory of the transforms; None where the first pass could not align anything.
     """
 
     model: Path
     first: dict[str, Aligned]
+    failed: dict[str, str]
     speakers: Path | None
 
-    def too_short(self, utt2spk: Mapping[str, str]) -> list[str]:
-        """Utterances that are aligned, of speakers with too few frames for a transform."""
+    def unadapted(self, utt2spk: Mapping[str, str]) -> list[str]:
+        """Utterances of speakers who have too few frames for a transform."""
         known = set(read_transform(self.speakers).speakers) if self.speakers else set()
-        return [utterance for utterance in self.first if utt2spk[utterance] not in known]
+        return [utterance for utterance in (*self.first, *self.failed) if utt2spk[utterance] not in known]
 
 
 def adapt_to(
@@ -138,13 +141,13 @@ def adapt_to(
         return None
     first, speakers, unadapted = folder / "first_ali", folder / "fmllr", source._replace(model=independent)
     with jobs(nj) as run:
-        aligned, _ = align_utterances(unadapted, options, posterior_scale, run)
+        aligned, failed = align_utterances(unadapted, options, posterior_scale, run)
     if not aligned:
-        return Adapted(independent, {}, None)
+        return Adapted(independent, {}, failed, None)
     with output_dir(first) as part:
         write_alignment_dir(part, first, unadapted, aligned, posterior_scale)
     adapt(source.data, source.lang, source.model, first, speakers, allow_commands=source.allow_commands, nj=nj)
-    return Adapted(independent, aligned, speakers)
+    return Adapted(independent, aligned, failed, speakers)
 
 
 def _statistics(

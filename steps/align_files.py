@@ -86,10 +86,12 @@ def align_files(
         adapted = adapt_to(source, data.path, align, posterior_scale, nj)
         source = source._replace(speakers=adapted.speakers if adapted else None)
         aligned, failed = align_utterances(source, align, posterior_scale, run)
-        for name in adapted.too_short(data.utt2spk) if adapted else ():
-            print(f"{recordings[name][0]}: too short to adapt to, aligned with {adapted.model}")
-            aligned[name] = adapted.first[name]
-            failed.pop(name, None)
+        unadapted = adapted.unadapted(data.utt2spk) if adapted else []
+    for name in unadapted:  # the first pass has the last word on these
+        print(f"{recordings[name][0]}: too little speech to adapt to, left to {adapted.model}")
+        for found, first in ((aligned, adapted.first), (failed, adapted.failed)):
+            found.pop(name, None)
+            found |= {name: first[name]} if name in first else {}
     labels = {name: labeller.labels(name, text[name], aligned[name]) for name in recordings if name in aligned}
     if labels:
         write_labels(out, labels, labeller)

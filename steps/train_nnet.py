@@ -49,8 +49,8 @@ def train_nnet(
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
     and environment.json. The weights of the best epoch by dev frame accuracy are kept, or the average of several.
-    A killed run goes on from its last checkpoint, with any number of workers; plain training then ends with the same
-    weights, and does not take up a checkpoint of asynchronous SGD.
+    A killed run goes on from its last checkpoint: plain training to the same weights, asynchronous SGD with any number
+    of workers from two on. Neither takes up a checkpoint of the other.
 
     Several workers train by asynchronous SGD: processes that compute gradients on a part of the utterances each, and
     exchange them through a parameter server in shards, without waiting for one another (Sak, Senior and Beaufays,

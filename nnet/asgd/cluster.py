@@ -246,7 +246,8 @@ class RayCrew:
 
     def send(self, worker: int, message: Any) -> None:
         """Send a message to a worker; one that is dying does not get it."""
-        self.actors[worker].hear.remote(message)
+        if worker in self.actors:  # otherwise its end is not heard of yet
+            self.actors[worker].hear.remote(message)
 
     def events(self, seconds: float) -> Iterator[tuple[int, Any]]:
         """See `nnet.asgd.crew.Crew`."""

@@ -208,6 +208,7 @@ class Coordinator:
         self.members = [Member(job, job.place, now) for job in jobs]
         self.began = now - progress.seconds
         self.logged = self.saved = now
+        self.held = progress.frames  # in the checkpoint
         self.asked: float | None = None  # when the workers were asked for their places
         self.one_ended, self.halvings_told = False, progress.halvings
         self.staleness: Counter[int] = Counter()
@@ -258,7 +259,8 @@ class Coordinator:
         now = time.monotonic()
         if now - self.logged >= self.config.log_seconds and self.progress.since_log.frames:
             self.write_log()
-        if self.asked is None and now - self.saved >= self.config.checkpoint_seconds:
+        news = self.progress.frames > self.held
+        if self.asked is None and news and now - self.saved >= self.config.checkpoint_seconds:
             self.ask_for_places()
         with suppress(ShardBusyError):  # a worker may hang that has one locked; the next turn tries again
             self.attend_to_shards()
@@ -440,7 +442,7 @@ class Coordinator:
         params, optimizer, answer = self.shards.state()
         run = replace(self.stored, params=params, optimizer=optimizer)
         self.bar.update(answer.frames - self.progress.frames)
-        self.progress.frames = answer.frames
+        self.progress.frames = self.held = answer.frames
         tensors, metadata = of_places([known_place(member) for member in self.members if member.place.utterances])
         # an epoch whose evaluation is under way is evaluated again by the run that goes on from here
         since_epoch = reduce(add, (sums for _, _, sums, _ in self.evaluations), self.progress.since_epoch)
@@ -453,10 +455,13 @@ class Coordinator:
         """Save before an end by Ctrl-C."""
         tqdm.write("Interrupted: saving (Ctrl-C again: end at once, and go on later from the checkpoint before)")
         self.stopping = True  # who ends now is not started again
-        self.ask_for_places()
-        while not (self.all_told() and not self.evaluations) and time.monotonic() - self.asked < PATIENCE:
+        end = time.monotonic() + PATIENCE
+        while self.evaluations and time.monotonic() < end:
             self.listen()
             self.finish_evaluations()
+        self.ask_for_places()  # last: they train on meanwhile
+        while not self.all_told() and time.monotonic() < end + PATIENCE:
+            self.listen()
         try:
             self.save()
         except ShardBusyError:

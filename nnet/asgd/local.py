@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -163,6 +164,7 @@ def _tensors(shard: Shard) -> dict[str, Tensor]:
 @contextmanager
 def _without_interrupt() -> Iterator[None]:
     """Processes that start within are deaf to Ctrl-C from their first instruction on: the coordinator tells them."""
+    resource_tracker.ensure_running()  # which the first start would do, and take the mask away with it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -238,6 +240,8 @@ class LocalCrew:
 
     def send(self, worker: int, message: Any) -> None:
         """Send a message to a worker; one that is dying does not get it."""
+        if worker not in self.pipes:
+            return  # its end is not heard of yet
         try:
             self.pipes[worker].send(message)
         except (BrokenPipeError, ConnectionResetError):

@@ -208,7 +208,7 @@ def test_recordings_that_are_too_short_to_adapt_to(work, sat, tmp_path, capsys):
     with pytest.raises(InputError, match=r"1 of 3 recordings could not be aligned:\n.*dev-01\.wav: "):
         align_files(files, model=copied, out=tmp_path / "out")
     said = capsys.readouterr().out
-    assert "dev-00.wav: too short to adapt to, aligned with " in said
+    assert "dev-00.wav: too little speech to adapt to, left to " in said
     assert "first_ali" not in said
     align_files([*files[:2], *files[4:]], model=copied / "sat_si", out=tmp_path / "expected")
     for name in ("words.ctm", "phones.ctm"):

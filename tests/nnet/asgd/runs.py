@@ -51,6 +51,16 @@ class Faulty(dict):
     seconds = 0.1
 
 
+class Failing(dict):
+    """Ends all workers as they read, at the same moment."""
+
+    def __getitem__(self, name):
+        if worker().startswith("worker"):
+            time.sleep(1.5 - time.time() % 1.5)
+            os._exit(3)
+        return super().__getitem__(name)
+
+
 class Freezing(dict):
     """Stops worker 0 while it has a shard locked, once."""
 
@@ -147,6 +157,8 @@ if __name__ == "__main__":
         same_bits(*where)
     elif kind == "faulty":
         run(*where, Faulty(bits))
+    elif kind == "failing":
+        run(*where, Failing(bits))
     elif kind == "stuck":
         run(*where, Slow(bits), stuck_seconds=3)
     elif kind == "frozen":

@@ -55,6 +55,16 @@ def test_worker_that_keeps_failing_is_given_up(started, tmp_path):
     assert "worker 1 ended (exit code 3) 3 times in a row and is given up; 1 others take over its 20 utterances" in out
 
 
+def test_workers_that_keep_failing_at_once(started, tmp_path):
+    """The end of one may be heard while that of the other is on its way."""
+    process = started("failing")
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode
+    assert out.count("(exit code 3) 3 times in a row and is given up; 1 others take over") == 1
+    assert "ModelError: worker" in errors
+    assert "the last one; the last checkpoint is kept" in errors
+
+
 def test_stuck_worker_is_noticed(started, tmp_path):
     process = started("stuck")
     wait_for_training(tmp_path / "exp")
@@ -91,6 +101,7 @@ def test_interrupt_saves(started, tmp_path):
     out, errors = process.communicate(timeout=60)
     assert process.returncode
     assert errors.rstrip().endswith("KeyboardInterrupt")  # which the commands turn into an exit code
+    assert errors.count("Traceback") == 1  # the workers are deaf to it
     frames = int(out.split("Interrupted and saved after ")[1].split()[0])
     assert re.search(rf"Resuming in epoch \d after {frames} frames", ended(started("slow")))
 
