@@ -61,9 +61,14 @@ def lines(directory):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
+def heard(directory, worker):
+    """Whether a worker has sent gradients."""
+    return any(line["workers"][worker] for line in lines(directory) if "workers" in line)
+
+
 def wait_for_training(directory):
     """Until both workers have sent gradients."""
-    wait_for(lambda: all(any(line["workers"][k] for line in lines(directory) if "workers" in line) for k in (0, 1)))
+    wait_for(lambda: all(heard(directory, worker) for worker in (0, 1)))
 
 
 def ended(process):

@@ -21,6 +21,7 @@ from nnet.config import TrainConfig
 from nnet.model import AcousticModel, initialise
 from nnet.train import train
 from tests.nnet import synthetic
+from tests.nnet.asgd.processes import heard
 
 
 def worker():
@@ -61,16 +62,15 @@ class Failing(dict):
         return super().__getitem__(name)
 
 
-class Freezing(dict):
-    """Stops worker 0 while it has a shard locked, once."""
+class Freezing(Slow):
+    """Stops worker 0 while it has a shard locked, once it has been heard of; before, it might still be starting."""
 
     def __init__(self, data, marker):
         super().__init__(data)
-        self.marker, self.reads = marker, 0
+        self.marker = marker
 
     def __getitem__(self, name):
-        self.reads += worker() == "worker 0"
-        if self.reads == 8 and not self.marker.exists():
+        if worker() == "worker 0" and not self.marker.exists() and heard(self.marker.parent, 0):
             self.marker.touch()
             held = next(fd for fd in Path("/proc/self/fd").iterdir() if "memfd:shard" in os.readlink(fd))
             fcntl.flock(int(held.name), fcntl.LOCK_EX)  # the same open file that its pushes lock
