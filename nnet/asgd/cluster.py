@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch import Tensor
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a cluster that Ray starts here listens on loopback
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and tells nobody
 
+import grpc
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
@@ -215,6 +217,9 @@ class RayCrew:
         When the cluster is not there, or too small.
     """
 
+    # of a client server: the actors end with the connection to it
+    lost: tuple[type[Exception], ...] = (ConnectionError, grpc.RpcError)
+
     def __init__(self, shards: Sequence[Shard], cluster: str, workers: int, threads: int) -> None:
         connect(cluster)
         self.actors: dict[int, ActorHandle] = {}
@@ -276,8 +281,10 @@ class RayCrew:
 
     def close(self) -> None:
         """End all workers at once, and let go of the shards."""
-        for actor in (*self.actors.values(), *self.shards.actors):
-            ray.kill(actor)
+        with suppress(*self.lost):
+            if ray.is_initialized():  # not so once the client has given up
+                for actor in (*self.actors.values(), *self.shards.actors):
+                    ray.kill(actor)
         ray.shutdown()
 
 

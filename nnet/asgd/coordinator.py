@@ -234,6 +234,9 @@ class Coordinator:
             self.save()
         except ShardBusyError as error:
             raise ModelError(f"{error}; the same command goes on from the last checkpoint") from error
+        except self.crew.lost as error:
+            lost = "the connection to the cluster is lost"
+            raise ModelError(f"{lost}; the same command goes on from the last checkpoint") from error
         finally:
             self.evaluator.shutdown(wait=False, cancel_futures=True)
             signal.signal(signal.SIGINT, handler)

@@ -42,9 +42,17 @@ class Shards(Server, Protocol):
 
 
 class Crew(Protocol):
-    """The shards and workers of a run."""
+    """The shards and workers of a run.
+
+    Attributes
+    ----------
+    shards : Shards
+    lost : tuple of exception classes
+        What any of the methods may raise when all of them are lost.
+    """
 
     shards: Shards
+    lost: tuple[type[Exception], ...]
 
     @property
     def workers(self) -> Collection[int]:

@@ -215,6 +215,8 @@ class LocalCrew:
         At the start of the run; they are copied.
     """
 
+    lost: tuple[type[Exception], ...] = ()
+
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.address = create_shards(shards)
         self.shards = LocalServer(self.address, patience=PATIENCE)

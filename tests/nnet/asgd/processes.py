@@ -27,15 +27,16 @@ def start(kind, directory, cluster="local", **environment):
 def alive(session, pattern="."):
     """The processes of a session that have not ended and whose command line has the pattern, oldest first."""
     listed = subprocess.run(["pgrep", "-s", str(session), "-f", pattern], capture_output=True, text=True)
-    return [int(pid) for pid in listed.stdout.split() if state(pid) not in "ZX"]
+    found = {int(pid): stat(pid) for pid in listed.stdout.split()}
+    return sorted((pid for pid in found if found[pid][0] not in "ZX"), key=lambda pid: int(found[pid][19]))
 
 
-def state(pid):
-    """R, S, Z, ...; X where there is no such process any more."""
+def stat(pid):
+    """What proc(5) tells of a process from its state (R, S, Z, ...) on; X where there is no such process any more."""
     try:
-        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return "X"
+        return ["X"]
 
 
 def left_in_shared_memory():
@@ -47,6 +48,11 @@ def left_in_shared_memory():
             # by the inode: a semaphore is mapped under the name that it had before its own
             used |= {int(fields[4]) for fields in lines if fields[5:] and fields[5].startswith("/dev/shm/")}
     return {file.name for file in os.scandir("/dev/shm") if file.inode() not in used}
+
+
+def no_more_in_shared_memory(before):
+    """Nothing is left in /dev/shm that was not there before; what tests beside this one make has no name for long."""
+    wait_for(lambda: left_in_shared_memory() <= before, 5)
 
 
 def wait_for(condition, seconds=60):

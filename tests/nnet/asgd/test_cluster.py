@@ -21,6 +21,7 @@ from tests.nnet.asgd.processes import (
     end_all,
     ended,
     left_in_shared_memory,
+    no_more_in_shared_memory,
     start,
     wait_for,
     wait_for_training,
@@ -47,7 +48,7 @@ def two_nodes():
     finally:
         holder.stdin.close()
         end_all([holder])
-    assert left_in_shared_memory() <= before
+    no_more_in_shared_memory(before)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,14 @@ def test_interrupt_saves(started, tmp_path):
 def test_client_of_a_cluster(started, cluster, tmp_path):
     ended(started("slow", cluster.addresses["client"]))
     assert all_epochs(tmp_path / "exp")
+
+
+def test_client_that_loses_its_connection(started, cluster, tmp_path):
+    process = started("slow", cluster.addresses["client"])
+    wait_for_training(tmp_path / "exp")
+    for pid in alive(cluster.pid, "specific-server"):  # that of an earlier run may be there for a moment
+        os.kill(pid, signal.SIGKILL)
+    assert "the connection to the cluster is lost; the same command goes on" in failed(process)
 
 
 def test_cluster_that_is_too_small(started):

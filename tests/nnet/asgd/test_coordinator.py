@@ -35,6 +35,8 @@ FRAMES = sum(len(feats) for feats, _ in DATA.values())
 class Staged:
     """The crew of a play: each act gives the events of one moment."""
 
+    lost = ()
+
     def __init__(self, shards, play):
         self.given, self.address = shards, create_shards(shards)
         self.shards, self.play = LocalServer(self.address), play(self)

@@ -13,6 +13,7 @@ from tests.nnet.asgd.processes import (
     end_all,
     ended,
     left_in_shared_memory,
+    no_more_in_shared_memory,
     start,
     wait_for,
     wait_for_training,
@@ -35,7 +36,7 @@ def started(tmp_path):
 
     yield run
     end_all(processes)
-    assert left_in_shared_memory() <= before
+    no_more_in_shared_memory(before)
 
 
 def test_killed_worker_is_started_again(started, tmp_path):
