@@ -1,0 +1,79 @@
+"""AN4's GMM systems beside Kaldi's published figures: ``python -m tests.bench.kaldi_an4 --workdir DIR --out OUT``.
+
+Kaldi's recipe trains on all 948 utterances of AN4; recipes/an4 keeps 91 of them for dev. Here the commands of run.sh
+train the systems anew on train and dev together, and decode test once, with the acoustic scales and insertion penalties
+that dev chose in DIR: the work directory of a finished ``recipes/an4/run.sh --lm-name unigram --gmm sat``. OUT is a
+directory to make.
+
+Kaldi's figures are from its RESULTS file: the corpus's own language model, scales that are the best on test. The last
+line is JSON: for each system its WER and Kaldi's, in percent.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+from steps.corpus.data_dir import DataDir, read_data_dir, write_data_dir
+from steps.errors import InputError
+from steps.files import read_json
+
+KALDI = {"mono": 10.61, "tri": 10.48, "sat": 5.95}
+RUN = Path(__file__).parents[2] / "run.sh"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=Path, required=True, help="the run with a dev set")
+    parser.add_argument("--out", type=Path, required=True, help="where data/ and exp/ of all training data go")
+    args = parser.parse_args()
+    if not (args.workdir / "exp/sat/tune_unigram_dev/tune.json").is_file():
+        raise InputError(f"{args.workdir}: run recipes/an4/run.sh --lm-name unigram --gmm sat there first")
+    if args.out.exists():
+        raise InputError(f"{args.out}: it is there already; give a directory to make")
+    given, out = args.workdir.resolve(), args.out.resolve()
+    train, dev = (read_data_dir(given / "data" / name) for name in ("train", "dev"))
+    write_data_dir(out / "given/train", union(train, dev))
+    for command in plan(given, out):
+        print(shlex.join(command), flush=True)
+        subprocess.run(command, check=True)
+    wer = {row["model"]: row["wer"] for row in read_json(out / "exp/results.json")["results"]}
+    print(json.dumps({name: {"wer": round(wer[name], 2), "kaldi": KALDI[name]} for name in KALDI}))
+
+
+def union(first: DataDir, second: DataDir) -> DataDir:
+    """Both data directories' utterances, which are recordings each; their audio is given by absolute paths."""
+    return DataDir(first.path, first.wav | second.wav, first.text | second.text, first.utt2spk | second.utt2spk)
+
+
+def plan(given: Path, out: Path) -> list[list[str]]:
+    """The commands of run.sh that train the GMMs and decode test, with the weights that were chosen in `given`."""
+    options = {"--train": out / "given/train", "--dev": given / "data/dev", "--test": given / "data/test"}
+    options |= {"--lexicon": given / "data/local/dict", "--lm-name": "unigram", "--gmm": "sat", "--workdir": out}
+    asked = [str(word) for option in options.items() for word in option]
+    printed = subprocess.run(
+        [RUN, "--recipe", "custom", "--dry-run", *asked], check=True, capture_output=True, text=True
+    )
+    commands = [shlex.split(line.split(": ", 1)[1]) for line in printed.stdout.splitlines()]
+    return [tuned_in(given, out, command) for command in commands if not left_out(command)]
+
+
+def left_out(command: list[str]) -> bool:
+    """Whether a command has to do with dev or the network."""
+    output = Path(command[-1])
+    return output.name.endswith(("dev", "train_sp")) or "lstmp" in output.parts
+
+
+def tuned_in(given: Path, out: Path, command: list[str]) -> list[str]:
+    """The command with weights from the run with a dev set."""
+    after = command.index("--tuned") + 1 if "--tuned" in command else 0
+    moved = str(given / Path(command[after]).relative_to(out)) if after else ""
+    return [moved if after and k == after else word for k, word in enumerate(command)]
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from error
