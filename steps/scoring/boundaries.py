@@ -61,6 +61,8 @@ class Agreement:
         How many were compared.
     within : dict of int to float
         Milliseconds -> the share of the boundaries that are no farther off.
+    within_of_mean : dict of int to float
+        The same after the mean offset is taken away: it depends on where in a frame either side puts a boundary.
     median_ms : float
         Median of the distances.
     mean_ms : float
@@ -69,6 +71,7 @@ class Agreement:
 
     boundaries: int
     within: dict[int, float]
+    within_of_mean: dict[int, float]
     median_ms: float
     mean_ms: float
 
@@ -78,14 +81,22 @@ def agreement(offsets: np.ndarray, tolerances_ms: Sequence[int] = TOLERANCES_MS)
 
     Example
     -------
-    >>> agreement(np.array([0.005, -0.015, 0.04, 0.01]))
-    Agreement(boundaries=4, within={10: 0.5, 20: 0.75, 50: 1.0}, median_ms=12.5, mean_ms=10.0)
+    >>> found = agreement(np.array([0.005, -0.015, 0.04, 0.01]))
+    >>> found.within, found.within_of_mean
+    ({10: 0.5, 20: 0.75, 50: 1.0}, {10: 0.5, 20: 0.5, 50: 1.0})
+    >>> found.median_ms, found.mean_ms
+    (12.5, 10.0)
     """
     offsets_ms = np.round(1000 * offsets, 6)  # so that 10 ms are not a rounding error more than 10 ms
-    distances = np.abs(offsets_ms)
+    mean = float(np.mean(offsets_ms))
     return Agreement(
         boundaries=len(offsets),
-        within={ms: float(np.mean(distances <= ms)) for ms in tolerances_ms},
-        median_ms=float(np.median(distances)),
-        mean_ms=float(np.mean(offsets_ms)),
+        within=_shares(offsets_ms, tolerances_ms),
+        within_of_mean=_shares(offsets_ms - mean, tolerances_ms),
+        median_ms=float(np.median(np.abs(offsets_ms))),
+        mean_ms=mean,
     )
+
+
+def _shares(offsets_ms: np.ndarray, tolerances_ms: Sequence[int]) -> dict[int, float]:
+    return {ms: float(np.mean(np.abs(offsets_ms) <= ms)) for ms in tolerances_ms}

@@ -14,6 +14,7 @@ import json
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from steps.corpus.data_dir import DataDir, read_data_dir, write_data_dir
 from steps.errors import InputError
@@ -38,13 +39,18 @@ def main() -> None:
     for command in plan(given, out):
         print(shlex.join(command), flush=True)
         subprocess.run(command, check=True)
-    wer = {row["model"]: row["wer"] for row in read_json(out / "exp/results.json")["results"]}
-    print(json.dumps({name: {"wer": round(wer[name], 2), "kaldi": KALDI[name]} for name in KALDI}))
+    print(json.dumps(beside_kaldi(read_json(out / "exp/results.json"))))
 
 
 def union(first: DataDir, second: DataDir) -> DataDir:
     """Both data directories' utterances, which are recordings each; their audio is given by absolute paths."""
     return DataDir(first.path, first.wav | second.wav, first.text | second.text, first.utt2spk | second.utt2spk)
+
+
+def beside_kaldi(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Each system's WER and Kaldi's."""
+    wer = {row["model"]: round(row["wer"], 2) for row in results}
+    return {name: {"wer": wer[name], "kaldi": published} for name, published in KALDI.items()}
 
 
 def plan(given: Path, out: Path) -> list[list[str]]:

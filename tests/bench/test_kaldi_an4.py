@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from steps.corpus.data_dir import read_data_dir, write_data_dir
-from tests.bench.kaldi_an4 import plan, union
+from tests.bench.kaldi_an4 import beside_kaldi, plan, union
 from tests.steps import synthetic
 
 
@@ -29,3 +29,8 @@ def test_all_of_train_and_dev_is_trained_on_and_dev_only_chose_the_weights(tmp_p
             assert tuned.name == "tune_unigram_dev"
         assert str(given) not in " ".join(command)
         assert "dev" not in str(Path(command[-1]).relative_to(out))
+
+
+def test_figures():
+    results = [{"model": name, "wer": 100 / 9} for name in ("lda_mllt", "mono", "sat", "sat_si", "tri")]
+    assert beside_kaldi(results)["sat"] == {"wer": 11.11, "kaldi": 5.95}

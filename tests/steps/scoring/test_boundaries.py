@@ -52,3 +52,8 @@ def test_agreement_counts(microseconds, tolerance):
     assert result.within == {tolerance: np.mean([abs(us) <= 1000 * tolerance for us in microseconds])}
     assert result.median_ms == pytest.approx(np.median(np.abs(microseconds)) / 1000)
     assert result.mean_ms == pytest.approx(np.mean(microseconds) / 1000)
+
+
+@given(st.floats(-0.5, 0.5), st.integers(1, 50))
+def test_the_same_offset_everywhere_is_taken_away(offset, boundaries):
+    assert agreement(np.full(boundaries, offset)).within_of_mean == {10: 1, 20: 1, 50: 1}
