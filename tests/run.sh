@@ -6,4 +6,4 @@ source ./path.sh
 install requirements.txt requirements-test.txt requirements-cluster.txt
 ruff check .
 ruff format --check .
-exec python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder "$@"
+exec python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

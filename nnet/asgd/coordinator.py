@@ -289,13 +289,13 @@ class Coordinator:
         if self.asked is not None and (time.monotonic() - self.asked > PATIENCE or self.all_told()):
             self.save()
 
-    def working(self) -> list[Member]:
+    def there(self) -> list[Member]:
         """The workers that are there."""
         return [member for member in self.members if member.job.worker in self.crew.workers]
 
     def all_told(self) -> bool:
         """Whether all workers have told their places; of one that is starting it is known."""
-        return all(member.deposit for member in self.working() if member.working)
+        return all(member.deposit for member in self.there() if member.working)
 
     # what the workers say
 
@@ -362,16 +362,25 @@ class Coordinator:
         member.place, member.deposit = Place(()), None
 
     def end_stuck_worker(self) -> None:
-        """Kill the worker that is silent for too long; the others may have waited for what it has locked."""
-        if not self.crew.workers:
-            return
-        member, now = min(self.working(), key=lambda m: m.heard), time.monotonic()
-        silent = now - member.heard
-        if silent > max(self.asgd.stuck_seconds, 20 * member.usual_seconds if member.working else STARTING):
-            tqdm.write(f"Warning: worker {member.job.worker} has not been heard of for {silent:.0f} s and is ended")
-            self.crew.kill(member.job.worker)
-            for other in self.members:
-                other.heard = now
+        """Kill a worker that is silent for too long; the others may have waited for what it has locked.
+
+        Of several it is the one that was heard first, but those that start are looked at by themselves: they may wait
+        as well, and are given more time.
+        """
+        now, there = time.monotonic(), self.there()
+        for working in (True, False):
+            member = min((m for m in there if m.working == working), key=lambda m: m.heard, default=None)
+            silent = now - member.heard if member else 0.0
+            if member and silent > self.longest_silence(member):
+                tqdm.write(f"Warning: worker {member.job.worker} has not been heard of for {silent:.0f} s and is ended")
+                self.crew.kill(member.job.worker)
+                for other in self.members:
+                    other.heard = now
+                return
+
+    def longest_silence(self, member: Member) -> float:
+        """Seconds for which a worker may be silent."""
+        return max(self.asgd.stuck_seconds, 20 * member.usual_seconds if member.working else STARTING)
 
     # epochs
 

@@ -233,6 +233,24 @@ def test_who_was_not_heard_while_the_coordinator_was_stopped_is_not_stuck(perfor
     assert ((1, "killed") in perform.crew.sent) == (not stopped)
 
 
+def test_who_starts_is_not_taken_for_the_one_that_it_waits_for(perform, monkeypatch):
+    """Worker 0 hangs with a shard locked before worker 1 has computed anything."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(coordinator, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def play(crew):
+        clock.now += 1
+        yield [crew.push(0)]
+        for _ in range(100):
+            clock.now += 1
+            yield []
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        perform(play, replace(TRAINING, log_seconds=1e9))
+    assert [worker for worker, message in perform.crew.sent if message == "killed"][:1] == [0]
+
+
 def test_newbob_halves_the_rate_of_all_shards_and_stops_the_workers(tmp_path, perform, monkeypatch):
     accuracies, halvings = iter([0.5, 0.502, 0.5025]), []
     monkeypatch.setattr(coordinator, "evaluate", lambda *_: (1.0, next(accuracies)))
