@@ -217,11 +217,10 @@ class RayCrew:
         When the cluster is not there, or too small.
     """
 
-    # of a client server: the actors end with the connection to it
-    lost: tuple[type[Exception], ...] = (ConnectionError, grpc.RpcError)
-
     def __init__(self, shards: Sequence[Shard], cluster: str, workers: int, threads: int) -> None:
         connect(cluster)
+        # all actors end with the connection to a client server
+        self.lost: tuple[type[Exception], ...] = (ConnectionError, grpc.RpcError) if "://" in cluster else ()
         self.actors: dict[int, ActorHandle] = {}
         self.calls: dict[int, Any] = {}  # the answer of each worker's `tell` under way
         cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}

@@ -208,6 +208,7 @@ class Coordinator:
         self.members = [Member(job, job.place, now) for job in jobs]
         self.began = now - progress.seconds
         self.logged = self.saved = now
+        self.pardoned = now  # silence before this is nobody's fault
         self.held = progress.frames  # in the checkpoint
         self.asked: float | None = None  # when the workers were asked for their places
         self.one_ended, self.halvings_told = False, progress.halvings
@@ -273,8 +274,7 @@ class Coordinator:
         began = time.monotonic()
         events = list(self.crew.events(LISTEN))
         if (now := time.monotonic()) - began > PATIENCE:  # this process was stopped (Ctrl-Z): it heard nobody meanwhile
-            for member in self.members:
-                member.heard = now
+            self.pardoned = now
         for worker, event in events:
             self.hear(self.members[worker], event)
 
@@ -317,7 +317,7 @@ class Coordinator:
         """Add up what a worker has done."""
         now, frames = time.monotonic(), self.progress.frames
         if member.working:
-            member.usual_seconds = max(0.9 * member.usual_seconds, now - member.heard)
+            member.usual_seconds = max(0.9 * member.usual_seconds, self.silence(member, now))
         member.working, member.heard, member.failures = True, now, 0
         member.place = replace(member.place, round=report.round, position=report.position)
         member.frames += report.sums.frames
@@ -370,13 +370,16 @@ class Coordinator:
         now, there = time.monotonic(), self.there()
         for working in (True, False):
             member = min((m for m in there if m.working == working), key=lambda m: m.heard, default=None)
-            silent = now - member.heard if member else 0.0
+            silent = self.silence(member, now) if member else 0.0
             if member and silent > self.longest_silence(member):
                 tqdm.write(f"Warning: worker {member.job.worker} has not been heard of for {silent:.0f} s and is ended")
                 self.crew.kill(member.job.worker)
-                for other in self.members:
-                    other.heard = now
+                self.pardoned = now
                 return
+
+    def silence(self, member: Member, now: float) -> float:
+        """Seconds for which a worker is silent by its own fault."""
+        return now - max(member.heard, self.pardoned)
 
     def longest_silence(self, member: Member) -> float:
         """Seconds for which a worker may be silent."""

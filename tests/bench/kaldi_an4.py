@@ -3,7 +3,7 @@
 Kaldi's recipe trains on all 948 utterances of AN4; recipes/an4 keeps 91 of them for dev. Here the commands of run.sh
 train the systems anew on train and dev together, and decode test once, with the acoustic scales and insertion penalties
 that dev chose in DIR: the work directory of a finished ``recipes/an4/run.sh --lm-name unigram --gmm sat``. OUT is a
-directory to make.
+directory to make. The language model is the unigram of all these transcripts.
 
 Kaldi's figures are from its RESULTS file: the corpus's own language model, scales that are the best on test. The last
 line is JSON: for each system its WER and Kaldi's, in percent.
@@ -59,15 +59,14 @@ def plan(given: Path, out: Path) -> list[list[str]]:
     options |= {"--lexicon": given / "data/local/dict", "--lm-name": "unigram", "--gmm": "sat", "--workdir": out}
     asked = [str(word) for option in options.items() for word in option]
     printed = subprocess.run(
-        [RUN, "--recipe", "custom", "--dry-run", *asked], check=True, capture_output=True, text=True
+        [RUN, "--recipe", "custom", "--dry-run", *asked], check=True, stdout=subprocess.PIPE, text=True
     )
     commands = [shlex.split(line.split(": ", 1)[1]) for line in printed.stdout.splitlines()]
-    return [tuned_in(given, out, command) for command in commands if not left_out(command)]
+    return [tuned_in(given, out, command) for command in commands if not left_out(Path(command[-1]).relative_to(out))]
 
 
-def left_out(command: list[str]) -> bool:
-    """Whether a command has to do with dev or the network."""
-    output = Path(command[-1])
+def left_out(output: Path) -> bool:
+    """Whether a command, by what it writes, has to do with dev or the network."""
     return output.name.endswith(("dev", "train_sp")) or "lstmp" in output.parts
 
 

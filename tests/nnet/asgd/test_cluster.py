@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,8 +153,9 @@ def test_client_of_a_cluster(started, cluster, tmp_path):
 def test_client_that_loses_its_connection(started, cluster, tmp_path):
     process = started("slow", cluster.addresses["client"])
     wait_for_training(tmp_path / "exp")
-    for pid in alive(cluster.pid, "specific-server"):  # that of an earlier run may be there for a moment
-        os.kill(pid, signal.SIGKILL)
+    for pid in alive(cluster.pid, "specific-server"):
+        with suppress(ProcessLookupError):  # that of an earlier run may be there for a moment
+            os.kill(pid, signal.SIGKILL)
     assert "the connection to the cluster is lost; the same command goes on" in failed(process)
 
 

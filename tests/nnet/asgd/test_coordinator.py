@@ -251,6 +251,24 @@ def test_who_starts_is_not_taken_for_the_one_that_it_waits_for(perform, monkeypa
     assert [worker for worker, message in perform.crew.sent if message == "killed"][:1] == [0]
 
 
+def test_one_that_starts_and_hangs_with_a_shard_locked_is_found(perform, monkeypatch):
+    """Who waits for it is ended first, and once."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(coordinator, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def play(crew):
+        yield [crew.push(1)]
+        for _ in range(400):
+            clock.now += 1
+            yield [(1, Ended("signal 9"))] if (1, "killed") in crew.sent and crew.started == [0, 1] else []
+        raise EOFError
+
+    with pytest.raises(EOFError):
+        perform(play, replace(TRAINING, log_seconds=1e9))
+    assert perform.crew.started == [0, 1, 1]
+    assert [worker for worker, message in perform.crew.sent if message == "killed"][:2] == [1, 0]
+
+
 def test_newbob_halves_the_rate_of_all_shards_and_stops_the_workers(tmp_path, perform, monkeypatch):
     accuracies, halvings = iter([0.5, 0.502, 0.5025]), []
     monkeypatch.setattr(coordinator, "evaluate", lambda *_: (1.0, next(accuracies)))
