@@ -72,9 +72,10 @@ def left_out(output: Path) -> bool:
 
 def tuned_in(given: Path, out: Path, command: list[str]) -> list[str]:
     """The command with weights from the run with a dev set."""
-    after = command.index("--tuned") + 1 if "--tuned" in command else 0
-    moved = str(given / Path(command[after]).relative_to(out)) if after else ""
-    return [moved if after and k == after else word for k, word in enumerate(command)]
+    if "--tuned" not in command:
+        return command
+    k = command.index("--tuned") + 1
+    return [*command[:k], str(given / Path(command[k]).relative_to(out)), *command[k + 1 :]]
 
 
 if __name__ == "__main__":
