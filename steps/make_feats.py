@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from steps.cli import command
 from steps.corpus.audio import resample
@@ -16,8 +17,8 @@ from steps.corpus.data_dir import DataDir, data_dirs, read_data_dir, read_uttera
 from steps.corpus.split import cut
 from steps.corpus.tables import write_table
 from steps.errors import InputError
-from steps.feats.ark import append_file, append_matrix
-from steps.feats.cmvn import cmvn_stats
+from steps.feats.ark import append_file, append_matrix, read_array
+from steps.feats.cmvn import speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions, check, to_json
 from steps.feats.reader import say_resampled, say_short
@@ -87,7 +88,7 @@ def make_set(data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Run
         say_short(data.path, [utterance for block in done for utterance in block.short], len(seconds))
         for options in kinds:
             pieces = [block.pieces[options.type] for block in done]
-            _write_dir(part / options.type, out / options.type, subset(data, seconds), seconds, pieces)
+            _write_dir(part / options.type, out / options.type, subset(data, seconds), seconds, pieces, options, run)
             (part / options.type / "feats.json").write_text(json.dumps(to_json(options), indent=1) + "\n")
     hours = sum(seconds.values()) / 3600
     print(f"{out}: {len(seconds)} utterances, {hours:.2f} h: {', '.join(options.type for options in kinds)}")
@@ -101,7 +102,6 @@ class _Piece:
     ark: Path
     offsets: dict[str, int] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
-    stats: dict[str, np.ndarray] = field(default_factory=dict)  # by speaker
 
 
 @dataclass
@@ -127,29 +127,33 @@ def _block(part: Path, kinds: Sequence[FeatureOptions], allow_commands: bool, nu
             continue
         done.seconds[utterance] = len(samples) / rate
         for kind, matrix in features.items():
-            _add(done.pieces[kind], utterance, data.utt2spk[utterance], matrix)
+            piece = done.pieces[kind]
+            piece.offsets[utterance] = append_matrix(piece.ark, utterance, matrix)
+            piece.frames[utterance] = len(matrix)
     return done
 
 
-def _add(piece: _Piece, utterance: str, speaker: str, matrix: np.ndarray) -> None:
-    piece.offsets[utterance] = append_matrix(piece.ark, utterance, matrix)
-    piece.frames[utterance] = len(matrix)
-    piece.stats[speaker] = piece.stats.get(speaker, 0) + cmvn_stats(torch.from_numpy(matrix)).numpy()
-
-
-def _write_dir(part: Path, out: Path, data: DataDir, seconds: Mapping[str, float], pieces: Sequence[_Piece]) -> None:
+def _write_dir(
+    part: Path,
+    out: Path,
+    data: DataDir,
+    seconds: Mapping[str, float],
+    pieces: Sequence[_Piece],
+    options: FeatureOptions,
+    run: Run,
+) -> None:
     """Join the blocks' archives in `part` and write the tables, which name the place `out` that it gets later."""
     out = out.absolute()
-    entries: dict[str, str] = {}
-    stats: dict[str, np.ndarray] = {}
+    offsets: dict[str, int] = {}
     for piece in pieces:
         if piece.offsets:
             begin = append_file(part / "feats.ark", piece.ark)
-            entries |= {utterance: f"{out}/feats.ark:{begin + offset}" for utterance, offset in piece.offsets.items()}
-        for speaker, more in piece.stats.items():
-            stats[speaker] = stats.get(speaker, 0) + more
-    cmvn = {speaker: append_matrix(part / "cmvn.ark", speaker, stats[speaker]) for speaker in sorted(stats)}
-    write_table(part / "feats.scp", entries)
+            offsets |= {utterance: begin + offset for utterance, offset in piece.offsets.items()}
+    blocks = cut([[offsets[utterance] for utterance in data.spk2utt[speaker]] for speaker in data.spk2utt])
+    done = run(partial(_stats_block, part / "feats.ark", options), blocks, f"statistics of {out.parent.name}")
+    stats = dict(zip(data.spk2utt, (matrix for block in done for matrix in block), strict=True))
+    cmvn = {speaker: append_matrix(part / "cmvn.ark", speaker, matrix) for speaker, matrix in sorted(stats.items())}
+    write_table(part / "feats.scp", {utterance: f"{out}/feats.ark:{offset}" for utterance, offset in offsets.items()})
     write_table(part / "cmvn.scp", {speaker: f"{out}/cmvn.ark:{offset}" for speaker, offset in cmvn.items()})
     write_table(part / "utt2spk", data.utt2spk)
     write_table(part / "spk2utt", {speaker: " ".join(utterances) for speaker, utterances in data.spk2utt.items()})
@@ -157,6 +161,15 @@ def _write_dir(part: Path, out: Path, data: DataDir, seconds: Mapping[str, float
     write_table(part / "utt2num_frames", {utt: str(n) for piece in pieces for utt, n in piece.frames.items()})
     if data.text:
         write_table(part / "text", data.text)
+
+
+def _stats_block(ark: Path, options: FeatureOptions, speakers: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    """Give the statistics of some speakers, each a list of where its utterances lie in the archive."""
+
+    def features(offsets: Sequence[int]) -> Iterator[Tensor]:
+        return (torch.tensor(read_array(f"{ark}:{offset}", ark.parent)) for offset in offsets)
+
+    return [speaker_stats(features(offsets), options).numpy() for offsets in speakers]
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 from steps.errors import InputError
+
+T = TypeVar("T")
 
 SHARES = {"train": 80.0, "dev": 10.0, "test": 10.0}
 BLOCK_SIZE = 32  # utterances that a process takes at a time
@@ -74,7 +77,7 @@ def _position(transcript: str) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48 * 100
 
 
-def cut(utterances: Sequence[str], size: int = BLOCK_SIZE) -> list[list[str]]:
+def cut(items: Sequence[T], size: int = BLOCK_SIZE) -> list[list[T]]:
     """Cut a list into blocks of a fixed size, so that what is summed over them does not depend on the processes.
 
     Example
@@ -82,4 +85,4 @@ def cut(utterances: Sequence[str], size: int = BLOCK_SIZE) -> list[list[str]]:
     >>> cut(["a", "b", "c"], size=2)
     [['a', 'b'], ['c']]
     """
-    return [list(utterances[i : i + size]) for i in range(0, len(utterances), size)]
+    return [list(items[i : i + size]) for i in range(0, len(items), size)]

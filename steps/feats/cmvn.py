@@ -1,9 +1,15 @@
-"""Normalisation of mean and variance, as Kaldi's compute-cmvn-stats and apply-cmvn."""
+"""Normalisation of mean and variance, as Kaldi's compute-cmvn-stats and apply-cmvn, with statistics of speech."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
+
+from steps.feats.options import FeatureOptions, MfccOptions, raw_dim
+
+LOWEST, STEP, BINS = -20.0, 0.25, 240
+"""Frames are sorted by level into bins of STEP, in nats; the first bin is at LOWEST, below float32's epsilon."""
 
 
 def cmvn_stats(features: Tensor) -> Tensor:
@@ -40,6 +46,73 @@ def add_stats(stats: Iterable[Tensor]) -> Tensor:
     return total
 
 
+def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor:
+    """Accumulate a speaker's statistics, of the frames with speech where `cmvn_range` is not 0.
+
+    A frame's level is the mean of its log mel energies. The speech level L is the mean of the levels e_t, weighted by
+    the frames' power: L = Σ exp(e_t) e_t / Σ exp(e_t). Silence is too weak to move it, however long it lasts. The
+    frames with e_t > L - `cmvn_range` count, those of all recordings together: a recording of silence alone holds none.
+
+    Parameters
+    ----------
+    features : iterable of Tensor (T, D)
+        Of each of the speaker's utterances, neither normalised nor with deltas.
+    options : FbankOptions or MfccOptions
+
+    Returns
+    -------
+    Tensor (2, D + 1)
+        See `cmvn_stats`; zeros where there is no frame.
+    """
+    if not options.cmvn_range:
+        return sum(map(cmvn_stats, features), torch.zeros(2, raw_dim(options) + 1, dtype=torch.float64))
+    by_level = torch.zeros(BINS, 2, raw_dim(options) + 1, dtype=torch.float64)
+    for matrix in features:
+        by_level += stats_by_level(matrix, options)
+    return speech_stats(by_level, options)
+
+
+def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
+    """Give the statistics at each frame of an utterance that streaming can know: of the frames up to there.
+
+    Yields
+    ------
+    Tensor (2, D + 1)
+        The same rule as `speaker_stats`; after the last frame, its result for this utterance alone.
+    """
+    by_level = torch.zeros(BINS, 2, features.shape[1] + 1, dtype=torch.float64)
+    for frame in features.split(1):
+        by_level += stats_by_level(frame, options)
+        yield speech_stats(by_level, options)
+
+
+def frame_levels(features: Tensor, options: FeatureOptions) -> Tensor:
+    """Mean of the log mel energies of each frame: (T,); with ``use_energy`` the frame's log energy."""
+    if not isinstance(options, MfccOptions):
+        return features.mean(1)
+    return features[:, 0] if options.use_energy else features[:, 0] / math.sqrt(options.num_mel_bins)
+
+
+def stats_by_level(features: Tensor, options: FeatureOptions) -> Tensor:
+    """Accumulate `cmvn_stats` for each level apart: (BINS, 2, D + 1)."""
+    bins = ((frame_levels(features, options) - LOWEST) / STEP).long().clamp_(0, BINS - 1)
+    features = features.double()
+    stats = torch.zeros(BINS, 2, features.shape[1] + 1, dtype=torch.float64)
+    stats[:, 0, :-1].index_add_(0, bins, features)
+    stats[:, 1, :-1].index_add_(0, bins, features.square())
+    stats[:, 0, -1] = torch.bincount(bins, minlength=BINS)
+    return stats
+
+
+def speech_stats(by_level: Tensor, options: FeatureOptions) -> Tensor:
+    """Sum those of `stats_by_level` whose level is within `cmvn_range` of the speech level: (2, D + 1)."""
+    levels = LOWEST + STEP * (torch.arange(BINS, dtype=torch.float64) + 0.5)
+    power = by_level[:, 0, -1] * levels.exp()
+    speech_level = (power @ levels) / power.sum()
+    nats = options.cmvn_range * math.log(10) / 10
+    return by_level[levels > speech_level - nats].sum(0)
+
+
 def apply_cmvn(features: Tensor, stats: Tensor, norm_vars: bool) -> Tensor:
     """Subtract the mean and, with `norm_vars`, divide by the standard deviation.
 
@@ -47,7 +120,7 @@ def apply_cmvn(features: Tensor, stats: Tensor, norm_vars: bool) -> Tensor:
     ----------
     features : Tensor (T, D)
     stats : Tensor (2, D + 1)
-        From `cmvn_stats`.
+        From `speaker_stats`.
     norm_vars : bool
         Variances below 1e-20 are floored as in Kaldi.
 

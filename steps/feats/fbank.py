@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from steps.errors import InputError
-from steps.feats.frames import fft_size, floored_log, num_frames, power_spectra
+from steps.feats.frames import fft_size, floored_log, noise_power, num_frames, power_spectra
 from steps.feats.options import FeatureOptions
 
 
@@ -37,7 +37,20 @@ def fbank(samples: Tensor, options: FeatureOptions) -> Tensor:
     filters = _filters_of_squares(options)
     for rows, squares in power_spectra(samples, options):
         torch.mm(squares, filters, out=energies[rows])
-    return floored_log(energies)
+    return floored_log(energies, noise_energies(options))
+
+
+@lru_cache
+def noise_energies(options: FeatureOptions) -> Tensor:
+    """Energy of the noise floor in each filter: (num_mel_bins,), float32.
+
+    Example
+    -------
+    >>> from steps.feats.options import FbankOptions
+    >>> (fbank(torch.zeros(400), FbankOptions()) == noise_energies(FbankOptions()).log()).all().item()
+    True
+    """
+    return (noise_power(options) @ mel_filters(options).double()).float()
 
 
 @lru_cache

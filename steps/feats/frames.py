@@ -96,9 +96,21 @@ def log_energy(samples: Tensor, options: FrameOptions) -> Tensor:
     """Log energy of each frame without its mean, before pre-emphasis and window (Kaldi's ``raw_energy``): (T,)."""
     frames = samples.unfold(0, frame_length(options), frame_shift(options))
     blocks = [(block - block.mean(1, keepdim=True)).square_().sum(1) for block in frames.split(BLOCK)]
-    return floored_log(torch.cat(blocks) * SCALE**2)
+    floor = torch.tensor(options.noise_floor**2 * frame_length(options))
+    return floored_log(torch.cat(blocks) * SCALE**2, floor)
 
 
-def floored_log(energies: Tensor) -> Tensor:
-    """Natural logarithm in place, of at least float32's epsilon as in Kaldi."""
-    return energies.clamp_(min=torch.finfo(torch.float32).eps).log_()
+def noise_power(options: FrameOptions) -> Tensor:
+    """Power spectrum that white noise of standard deviation `noise_floor` is expected to have: (fft_size / 2 + 1,).
+
+    The window w and pre-emphasis, whose response is 1 - a exp(-iω), make it σ² Σ w² |1 - a exp(-iω)|².
+    """
+    size, a = fft_size(options), options.preemphasis
+    omega = torch.arange(size // 2 + 1, dtype=torch.float64) * (2 * math.pi / size)
+    window = povey_window(frame_length(options)).double().square().sum()
+    return options.noise_floor**2 * window * (1 + a * a - 2 * a * omega.cos())
+
+
+def floored_log(energies: Tensor, floor: Tensor) -> Tensor:
+    """Natural logarithm in place, of at least `floor` and of float32's epsilon, which is Kaldi's floor."""
+    return torch.maximum(energies, floor.clamp(min=torch.finfo(torch.float32).eps), out=energies).log_()

@@ -27,12 +27,19 @@ class FrameOptions:
     dither : float
         Standard deviation of the Gaussian noise added to the audio, in units of a 16-bit sample; 0 for none. The noise
         is a function of the utterance's id alone. It is added to the signal, where Kaldi adds it to every frame.
+    noise_floor : float
+        No energy is lower than that of white noise of this standard deviation, in units of a 16-bit sample. Rounding
+        to 16 bits makes noise of 0.29: what is quieter is digital silence, which would be far below any recording, and
+        which Kaldi hides by dither. 0: float32's epsilon is the floor, as Kaldi's without dither.
     low_freq : float
         Where the mel filters begin, in Hz.
     high_freq : float
         Where they end; 0 or less counts from the Nyquist frequency.
     cmvn : {'speaker', 'global', 'none'}
         Normalise with the speaker's mean, with the training set's mean, or not at all.
+    cmvn_range : float
+        Count the frames down to this many dB below the speaker's speech level in the statistics, so that these do not
+        depend on how much silence was recorded (see `steps.feats.cmvn.speaker_stats`). 0: count all frames, as Kaldi.
     """
 
     type: ClassVar[str]
@@ -42,9 +49,11 @@ class FrameOptions:
     frame_shift_ms: float = 10.0
     preemphasis: float = 0.97
     dither: float = 0.0
+    noise_floor: float = 0.3
     low_freq: float = 20.0
     high_freq: float = 0.0
     cmvn: Literal["speaker", "global", "none"] = "speaker"
+    cmvn_range: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,10 @@ class MfccOptions(FrameOptions):
 FeatureOptions = FbankOptions | MfccOptions
 
 APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
-"""The options that the stored matrices do not depend on."""
+"""The options that the stored matrices and statistics do not depend on."""
+
+BEFORE_THESE = {"noise_floor": 0.0, "cmvn_range": 0.0}
+"""What a model does that was made before there were these options."""
 
 
 def raw_dim(options: FeatureOptions) -> int:
@@ -128,7 +140,7 @@ def from_json(values: dict[str, Any], where: str = "feature options") -> Feature
     Parameters
     ----------
     values : dict
-        ``type`` and the options; those left out have their defaults.
+        ``type`` and the options; those left out have their defaults, or the values of `BEFORE_THESE`.
     where : str
         The file, for the message.
 
@@ -138,7 +150,7 @@ def from_json(values: dict[str, Any], where: str = "feature options") -> Feature
         For an unknown type or option, or a value out of range.
     """
     kinds = {"fbank": FbankOptions, "mfcc": MfccOptions}
-    values = dict(values)
+    values = BEFORE_THESE | values
     kind = kinds.get(values.pop("type", None))
     if kind is None:
         raise InputError(f"{where}: 'type' has to be one of {', '.join(kinds)}")
@@ -167,6 +179,8 @@ def check(options: FeatureOptions, where: str = "feature options") -> FeatureOpt
     require(options.frame_shift_ms > 0, "frame_shift_ms", "positive")
     require(0 <= options.preemphasis <= 1, "preemphasis", "between 0 and 1")
     require(options.dither >= 0, "dither", "0 or more")
+    require(options.noise_floor >= 0, "noise_floor", "0 or more")
+    require(options.cmvn_range >= 0, "cmvn_range", "0 or more")
     require(options.cmvn in ("speaker", "global", "none"), "cmvn", "speaker, global or none")
     require(options.deltas in (0, 1, 2), "deltas", "0, 1 or 2")
     require(options.num_mel_bins >= 3, "num_mel_bins", "3 or more")

@@ -15,7 +15,7 @@ from steps.corpus.data_dir import DataDir, read_data_dir
 from steps.corpus.tables import read_table
 from steps.errors import InputError
 from steps.feats.ark import read_array
-from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats
+from steps.feats.cmvn import add_stats, apply_cmvn, speaker_stats
 from steps.feats.compute import check_finite, compute_features, utterance_samples
 from steps.feats.deltas import add_deltas
 from steps.feats.options import APPLIED_ON_READING, FeatureOptions, from_json, raw_dim, to_json
@@ -224,22 +224,25 @@ def _stored(entry: str, folder: Path, shape: tuple[int | None, int], what: str, 
 
 
 def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) -> Features:
-    stats: dict[str, Tensor] = {}
     kept: dict[str, str] = {}
     short: list[str] = []
     rates: Counter[int] = Counter()
-    for utterance in data.utterances:
-        samples, rate = utterance_samples(data, utterance, options.sample_rate, allow_commands)
-        rates[rate] += 1
-        features = torch.from_numpy(compute_features(samples, options, utterance))
-        if not len(features):
-            short.append(utterance)
-            continue
-        kept[utterance] = speaker = data.utt2spk[utterance]
-        stats[speaker] = stats.get(speaker, 0) + cmvn_stats(features)
+
+    def long_enough(speaker: str) -> Iterator[Tensor]:
+        for utterance in data.spk2utt[speaker]:
+            samples, rate = utterance_samples(data, utterance, options.sample_rate, allow_commands)
+            rates[rate] += 1
+            features = torch.from_numpy(compute_features(samples, options, utterance))
+            if len(features):
+                kept[utterance] = speaker
+                yield features
+            else:
+                short.append(utterance)
+
+    stats = {speaker: speaker_stats(long_enough(speaker), options) for speaker in data.spk2utt}
     say_resampled(rates, options.sample_rate)
-    say_short(data.path, short, len(kept))
-    return Features(options, kept, partial(_audio_features, data, options, allow_commands), stats)
+    say_short(data.path, sorted(short), len(kept))
+    return Features(options, dict(sorted(kept.items())), partial(_audio_features, data, options, allow_commands), stats)
 
 
 def _audio_features(data: DataDir, options: FeatureOptions, allow_commands: bool, utterance: str) -> np.ndarray:

@@ -1,9 +1,14 @@
+import dataclasses
+
 import kaldi_native_fbank as knf
 import numpy as np
 import pytest
 import torch
 
-from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats
+from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats, frame_levels, online_stats, speaker_stats
+from steps.feats.compute import compute_features
+from steps.feats.options import FbankOptions, MfccOptions
+from tests.bench.features import speech_like
 
 
 @pytest.fixture
@@ -31,3 +36,83 @@ def test_against_numpy(features, norm_vars):
 def test_constant_features_become_zero():
     features = torch.full((10, 2), -15.9424)
     assert apply_cmvn(features, cmvn_stats(features), True).abs().max() < 1e-3
+
+
+KINDS = [FbankOptions(), MfccOptions(), MfccOptions(use_energy=True)]
+
+
+def noise(seconds, seed):
+    return np.random.default_rng(seed).normal(0, 1 / 32768, int(seconds * 16000)).astype(np.float32)
+
+
+def raw(samples, options):
+    return torch.from_numpy(compute_features(np.asarray(samples, np.float32), options))
+
+
+def clean_speech(seed):
+    """Syllables with pauses of a quiet room."""
+    samples = speech_like(4.0, 16000, seed)
+    return np.where(np.abs(samples) < 0.012, 0, samples) + noise(4.0, seed)  # their own noise is taken away
+
+
+def normaliser(stats):
+    """Mean and standard deviation."""
+    mean = stats[0, :-1] / stats[0, -1]
+    return mean, (stats[1, :-1] / stats[0, -1] - mean.square()).sqrt()
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+@pytest.mark.parametrize("silence", [np.zeros(60 * 16000, np.float32), noise(60, 9)], ids=["zeros", "quiet"])
+def test_silence_does_not_count(options, silence):
+    speech = clean_speech(1)
+    alone = speaker_stats([raw(speech, options)], options)
+    around = raw(np.concatenate([silence, speech, silence, speech, silence]), options)
+    for padded in ([raw(speech, options), raw(silence, options)], [around]):
+        for ours, expected in zip(normaliser(speaker_stats(padded, options)), normaliser(alone), strict=True):
+            torch.testing.assert_close(ours, expected, atol=0.2, rtol=0)  # of frames that hold both
+    everything = dataclasses.replace(options, cmvn_range=0)
+    assert (normaliser(speaker_stats([around], everything))[0] - normaliser(alone)[0]).abs().max() > 2
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_the_rule_is_the_documented_one(options):
+    features = [raw(clean_speech(seed), options) for seed in (1, 2)]
+    levels = torch.cat([frame_levels(matrix, options) for matrix in features]).double()
+    speech_level = (levels.exp() @ levels) / levels.exp().sum()
+    distance = (levels - speech_level) * 10 / np.log(10)  # dB
+    counted = speaker_stats(features, options)[0, -1]
+    # levels are sorted into bins of 1.1 dB, so that a frame within a bin of the limit may go to either side
+    assert (distance > -28.9).sum() <= counted <= (distance > -31.1).sum()
+    assert 0.4 * len(levels) < counted < len(levels)
+
+
+def test_levels_of_both_kinds_are_alike():
+    speech = clean_speech(3)
+    fbank, mfcc = (frame_levels(raw(speech, o), o) for o in (FbankOptions(num_mel_bins=23), MfccOptions()))
+    torch.testing.assert_close(fbank, mfcc, atol=1e-3, rtol=0)
+
+
+def test_without_a_range_all_frames_count(features):
+    options = FbankOptions(num_mel_bins=3, cmvn_range=0)
+    parts = torch.from_numpy(features).split(70)
+    torch.testing.assert_close(speaker_stats(parts, options), add_stats(map(cmvn_stats, parts)), rtol=0, atol=0)
+
+
+def test_a_speaker_of_silence_alone_counts_all_frames():
+    options = FbankOptions()
+    assert speaker_stats([raw(np.zeros(16000), options)], options)[0, -1] == 98
+
+
+def test_no_frame_gives_zeros():
+    assert not speaker_stats([], FbankOptions()).any()
+    assert not speaker_stats([torch.zeros(0, 40)], FbankOptions()).any()
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_streaming_counts_what_came_so_far(options):
+    features = raw(np.concatenate([noise(0.5, 4), clean_speech(5)[:16000], noise(1, 6)]), options)
+    online = list(online_stats(features, options))
+    assert len(online) == len(features)
+    for t in (0, 40, 100, len(features) - 1):
+        torch.testing.assert_close(online[t], speaker_stats([features[: t + 1]], options))
+    torch.testing.assert_close(normaliser(online[-1])[0], normaliser(online[-90])[0], atol=0.1, rtol=0)

@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import kaldi_native_io
 import numpy as np
@@ -55,6 +56,25 @@ def test_kaldis_reader_accepts_the_files(made):
         stats = {key: np.array(value) for key, value in reader}
     both = np.concatenate([stored["s1-02"], stored["s1-03"]])
     np.testing.assert_allclose(stats["s1"], cmvn_stats(torch.from_numpy(both)), rtol=1e-12)
+
+
+def test_a_recording_of_silence_changes_nothing_for_the_speaker(made, tmp_path):
+    data = shutil.copytree(made / "data/dev", tmp_path / "dev")
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(80000), 8000)
+    for name, line in (("wav.scp", f"{tmp_path}/zeros.wav"), ("text", "HELLO"), ("utt2spk", "s0")):
+        with (data / name).open("a") as file:
+            file.write(f"s0-99 {line}\n")
+    make_feats(data, tmp_path / "feats", MFCC, FBANK)
+    for kind in ("mfcc", "fbank"):
+        options = training_options(made / "feats/dev", kind)
+        plain, ours = (
+            load_features(folder / "dev", options)["s0-00"] for folder in (made / "feats", tmp_path / "feats")
+        )
+        np.testing.assert_allclose(ours, plain, atol=1e-6)
+        everything = tmp_path / f"{kind}_all"
+        make_feats(data, everything, *(replace(o, cmvn_range=0) for o in (MFCC, FBANK)))
+        shifted = load_features(everything / "dev", options | {"cmvn_range": 0})["s0-00"]
+        assert np.abs(shifted - plain).max() > 1
 
 
 def test_tables(made):

@@ -1,6 +1,7 @@
 """Filterbanks and MFCC against kaldi-native-fbank."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -89,10 +90,30 @@ def test_any_length_and_level(length, seed, loudness, offset, kind):
         np.testing.assert_allclose(ours, native(samples, kind), atol=1e-3)
 
 
-def test_digital_silence():
-    samples = np.zeros(16000, np.float32)
-    for options in (FbankOptions(), MfccOptions(), MfccOptions(use_energy=True)):
-        np.testing.assert_allclose(compute_features(samples, options), native(samples, options), atol=1e-4)
+@pytest.mark.parametrize("kind", [FbankOptions, MfccOptions, partial(MfccOptions, use_energy=True)])
+def test_digital_silence_without_a_floor(kind):
+    samples, options = np.zeros(16000, np.float32), kind(noise_floor=0)
+    np.testing.assert_allclose(compute_features(samples, options), native(samples, options), atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize("kind", [FbankOptions, partial(MfccOptions, use_energy=True)])
+def test_digital_silence_is_as_loud_as_noise_of_rounding(kind, rate):
+    options, no_floor = kind(sample_rate=rate), kind(sample_rate=rate, noise_floor=0)
+    noise = (np.random.default_rng(0).uniform(-0.52, 0.52, 60 * rate) / 32768).astype(np.float32)  # σ = 0.3
+    silence = compute_features(np.zeros(rate, np.float32), options)
+    assert np.ptp(silence, axis=0).max() == 0
+    expected = compute_features(noise, no_floor)
+    if kind is FbankOptions:
+        np.testing.assert_allclose(silence[0], np.log(np.exp(expected).mean(0)), atol=0.1)
+    else:
+        np.testing.assert_allclose(silence[0, 0], np.log(np.exp(expected[:, 0]).mean()), atol=0.02)
+
+
+def test_the_floor_leaves_louder_frames_alone():
+    samples = speech_like(3.0, 16000, 5)
+    floored, options = compute_features(samples, FbankOptions()), FbankOptions(noise_floor=0)
+    np.testing.assert_array_equal(floored, compute_features(samples, options))
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.01, 0.1, 0.3])
