@@ -22,9 +22,10 @@ class AlignOptions:
     acoustic_scale : float
         Weight of acoustic log likelihoods against the transition costs.
     beam : float
-        Paths worse than the best one by this much are dropped.
+        Paths worse than the best one by this much are dropped; where a beam twice as wide finds another path, or the
+        only one, it is doubled again, until a wider one changes nothing.
     retry_beam : float
-        The beam of a second search, where the first one finds no path.
+        The widest beam.
     self_loop_scale : float
         Weight of the probabilities of staying in a state and of leaving it (see `TransitionModel.costs`).
     transition_scale : float
@@ -40,11 +41,24 @@ class AlignOptions:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The best path: one transition-id a frame, the words on it, and its acoustic and graph cost, scales included."""
+    """The best path.
+
+    Attributes
+    ----------
+    tids : (T,) int array
+        Transition-ids.
+    words : list of int
+        Word-ids.
+    cost : float
+        Acoustic and graph cost, scales included.
+    pruned : bool
+        The widest beam still found a better path than the one before: a wider one may find yet another.
+    """
 
     tids: np.ndarray
     words: list[int]
     cost: float
+    pruned: bool = False
 
 
 def align(
@@ -70,14 +84,39 @@ def align(
     fst, tids = searchable(graph, costs)
     scores = np.ascontiguousarray(log_likelihoods[:, model.tid_to_pdf[tids]], dtype=np.float32)
     scores *= options.acoustic_scale  # in place: these are the largest arrays of a long recording
-    for beam in (options.beam, options.retry_beam):
-        path = best_path(fst, scores, beam)
-        if path is not None:
-            local, words, cost = path
-            return Alignment(tids[np.asarray(local) - 1], words, cost)
-    return too_short(graph, len(scores)) or (
-        f"no path survives a beam of {options.retry_beam:g}; does the transcript match the audio?"
-    )
+    path, pruned = widened(fst, scores, options.beam, options.retry_beam)
+    if path is None:
+        return too_short(graph, len(scores)) or (
+            f"no path survives a beam of {options.retry_beam:g}; does the transcript match the audio?"
+        )
+    local, words, cost = path
+    return Alignment(tids[np.asarray(local) - 1], words, cost, pruned)
+
+
+Path = tuple[list[int], list[int], float]
+"""Input labels, output labels and cost."""
+
+
+def widened(fst: kaldifst.StdVectorFst, scores: np.ndarray, beam: float, widest: float) -> tuple[Path | None, bool]:
+    """Find the best path by a beam that is doubled until a wider one changes nothing.
+
+    A path that survives a beam need not be the best one: that may have been worse than others for a while, as where a
+    pause is long. See `best_path` for the parameters.
+
+    Returns
+    -------
+    path : Path or None
+    pruned : bool
+        Whether the last beam changed it.
+    """
+    path, pruned = best_path(fst, scores, beam), False
+    while beam < widest:
+        beam = min(2 * beam, widest)
+        before, path = path, best_path(fst, scores, beam)
+        pruned = path is not None and (before is None or path[2] < before[2])
+        if path is not None and not pruned:
+            break
+    return path, pruned
 
 
 def best_path(
@@ -86,7 +125,7 @@ def best_path(
     beam: float,
     max_active: int = 2**31 - 1,
     complete: bool = True,
-) -> tuple[list[int], list[int], float] | None:
+) -> Path | None:
     """Search a graph and give the input labels, the output labels and the cost of its best path.
 
     Parameters
@@ -102,7 +141,7 @@ def best_path(
 
     Returns
     -------
-    (input labels, output labels, cost) or None
+    Path or None
         None when no such path survives.
     """
     options = kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=max_active)

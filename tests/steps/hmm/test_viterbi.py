@@ -121,6 +121,28 @@ def test_retry_with_a_wider_beam(topology):
     assert align(graph, scores, model, replace(options, retry_beam=100)).tids.tolist() == [bad] * 3
 
 
+def test_a_path_that_survives_need_not_be_the_best(topology):
+    tree, model, _, _ = system(topology, 1)
+    early, late = model.self_loop_tid[[model.state_index[phone, 0, tree.pdfs[phone][0]] for phone in (2, 3)]]
+    # 50 ways that are good in the first frame and bad after it (the search spares the best 20 tokens from its beam),
+    # and one the other way round, which is the best in the end
+    ways = np.arange(1, 52)
+    final = np.full(52, np.inf, np.float32)
+    final[1:] = 0
+    src, dst = np.concatenate([0 * ways, ways]), np.concatenate([ways, ways])
+    labels = np.where(dst == 51, late, early)
+    graph = FstArrays(0, final, src, dst, labels, 0 * labels, np.zeros(len(src), np.float32))
+    scores = np.zeros((3, model.num_pdfs), np.float32)
+    scores[0, tree.pdfs[3][0]] = -15
+    scores[1:, tree.pdfs[2][0]] = -20
+    options = replace(WIDE, beam=10, retry_beam=80)
+    found = align(graph, scores, model, options)
+    assert (found.tids.tolist(), found.pruned) == ([late] * 3, False)
+    assert align(graph, scores, model, replace(options, retry_beam=20)).pruned  # it was still changing
+    narrow = align(graph, scores, model, replace(options, retry_beam=10))
+    assert (narrow.tids.tolist(), narrow.pruned) == ([early] * 3, False)
+
+
 def test_too_short(topology):
     tree, model, _, _ = system(topology, 1)
     graph = graph_of(["x", "y"], 0.5, tree, model)
