@@ -20,19 +20,22 @@ from steps.hmm.alignments import (
     Alignments,
     check_failed,
     copy_model_files,
+    doubts_of,
     read_alignments,
+    say_doubtful,
     say_failed,
     write_aligned,
 )
-from steps.hmm.confidence import phone_log_posteriors
+from steps.hmm.confidence import doubtful_stretch, phone_log_posteriors
 from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.segments import frame_times
 from steps.hmm.shifts import Shifts, check_drift, compare_alignments
+from steps.hmm.topology import silence_phones
 from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
 from steps.hmm.transforms import TransformedFeatures, read_transform, write_transform
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import Tree, read_tree
-from steps.hmm.viterbi import AlignOptions, align
+from steps.hmm.viterbi import Alignment, AlignOptions, align
 from steps.output import output_dir, writing
 from steps.parallel import Run, jobs
 
@@ -78,7 +81,9 @@ def align_data(
 
     Writes ALI/ali.scp with a vector of transition-ids an utterance, the files that give them a meaning, and failed.json
     with the utterances that could not be aligned and why. How well the others fit is in scores.scp, the log posterior
-    of each frame's phone, and utt2loglike, the mean log likelihood of a frame.
+    of each frame's phone, and utt2loglike, the mean log likelihood of a frame. doubtful.json names those that are
+    aligned, but likely not with their own words: the model is as unsure there as with another recording's transcript,
+    or a wider beam may find a better path.
 
     With --before, the data is aligned again by a model that was trained on those alignments: how far the boundaries
     have moved is printed and written to shifts.json, and where they have moved to one side, the run stops.
@@ -117,6 +122,7 @@ def align_data(
         source = Source(data, lang, model, oov_to_unk, allow_commands, speakers)
         aligned, failed = align_utterances(source, align, posterior_scale, run)
         say_failed(failed)
+        say_doubtful(aligned)
         check_failed(failed, len(aligned) + len(failed), max_failed)
         if old is not None:
             shifts = shifts_from(old, aligned, frame_times(read_json(model / "model.json")["features"]).shift)
@@ -127,7 +133,11 @@ def align_data(
         write_alignment_dir(folder, ali, source, aligned, posterior_scale)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
-    print(f"{ali}: {len(aligned)} of {len(aligned) + len(failed)} utterances aligned")
+    doubtful = len(doubts_of(aligned))
+    print(
+        f"{ali}: {len(aligned)} of {len(aligned) + len(failed)} utterances aligned"
+        f"{f', {doubtful} of them doubtful' if doubtful else ''}"
+    )
 
 
 def write_alignment_dir(
@@ -198,32 +208,59 @@ def align_utterances(
     return {utterance: found for utterance, found in results.items() if isinstance(found, Aligned)}, failed
 
 
+class _Loaded(NamedTuple):
+    """What a process needs to align."""
+
+    features: Mapping[str, np.ndarray]
+    texts: Mapping[str, str]
+    pronouncer: Pronouncer
+    model: AcousticModel
+    tree: Tree
+    sets: Sets
+    silence: list[int]  # phones
+
+
 @lru_cache(maxsize=1)
-def _load(source: Source) -> tuple[Mapping[str, np.ndarray], Mapping[str, str], Pronouncer, AcousticModel, Tree, Sets]:
+def _load(source: Source) -> _Loaded:
     model, pronouncer = load_acoustic_model(source.model), read_pronouncer(source.lang, source.oov_to_unk)
     tree, sets = read_tree(source.model / "tree.json"), read_phone_sets(source.lang, model.transitions.topology)
-    return source.features(), utterance_text(source.data), pronouncer, model, tree, sets
+    texts, silence = utterance_text(source.data), silence_phones(source.lang)
+    return _Loaded(source.features(), texts, pronouncer, model, tree, sets, silence)
 
 
 def _align_block(
     source: Source, options: AlignOptions, scale: float, utterances: list[str]
 ) -> dict[str, Aligned | str]:
-    features, texts, pronouncer, model, tree, sets = _load(source)
+    loaded = _load(source)
+    pronouncer, transitions = loaded.pronouncer, loaded.model.transitions
     # the silence's prior counts in full here: it is deweighted for decoding alone
-    scores = model.log_likelihoods([features[utterance] for utterance in utterances])
+    scores = loaded.model.log_likelihoods([loaded.features[utterance] for utterance in utterances])
     results: dict[str, Aligned | str] = {}
     for utterance, matrix in zip(utterances, scores, strict=True):
-        words = pronouncer.word_ids(utterance, texts[utterance])
-        graph = training_graph(words, pronouncer.lexicon, tree, model.transitions)
-        found = align(graph, matrix, model.transitions, options)
-        results[utterance] = found if isinstance(found, str) else _scored(found.tids, matrix, model, scale, sets)
+        words = pronouncer.word_ids(utterance, loaded.texts[utterance])
+        graph = training_graph(words, pronouncer.lexicon, loaded.tree, transitions)
+        found = align(graph, matrix, transitions, options)
+        results[utterance] = found if isinstance(found, str) else _scored(found, matrix, loaded, scale, options)
     return results
 
 
-def _scored(tids: np.ndarray, log_likelihoods: np.ndarray, model: AcousticModel, scale: float, sets: Sets) -> Aligned:
-    posteriors = phone_log_posteriors(log_likelihoods, tids, model.transitions, scale, sets)
-    own = log_likelihoods[np.arange(len(tids)), model.transitions.tid_to_pdf[tids]]
-    return Aligned(tids, posteriors, float(own.mean(dtype=np.float64)))
+def _scored(
+    found: Alignment, log_likelihoods: np.ndarray, loaded: _Loaded, scale: float, options: AlignOptions
+) -> Aligned:
+    tids, transitions = found.tids, loaded.model.transitions
+    posteriors = phone_log_posteriors(log_likelihoods, tids, transitions, scale, loaded.sets)
+    own = log_likelihoods[np.arange(len(tids)), transitions.tid_to_pdf[tids]].mean(dtype=np.float64)
+    worst = doubtful_stretch(posteriors, ~np.isin(transitions.tid_to_phone[tids], loaded.silence))
+    reasons = []
+    if worst:
+        first, end, confidence = worst
+        start, stop = (frame_times(loaded.model.features).boundary(frame, len(tids)) for frame in (first, end))
+        reasons.append(
+            f"from {start:.2f} to {stop:.2f} s the confidence is {confidence:.3f}; does the transcript match the audio?"
+        )
+    if found.pruned:
+        reasons.append(f"the path was still changing at a beam of {options.retry_beam:g}; try a wider align.retry_beam")
+    return Aligned(tids, posteriors, float(own), "; ".join(reasons) or None)
 
 
 if __name__ == "__main__":

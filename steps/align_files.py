@@ -19,11 +19,15 @@ from steps.corpus.split import normalise_transcript
 from steps.errors import InputError
 from steps.export_ctm import write_labels
 from steps.hmm.acoustic_model import load_acoustic_model, training_lang
+from steps.hmm.alignments import doubts_of
 from steps.hmm.labels import read_labeller
 from steps.hmm.segments import frame_times
 from steps.hmm.training_graph import Pronouncer, read_pronouncer
 from steps.hmm.viterbi import AlignOptions
 from steps.parallel import jobs
+
+WIDE = AlignOptions(beam=40.0, retry_beam=1280.0)
+"""In a long recording the best path may be worse than others for a long time."""
 
 
 def align_files(
@@ -32,7 +36,7 @@ def align_files(
     model: Path,
     out: Path,
     lang: Path | None = None,
-    align: AlignOptions = AlignOptions(),
+    align: AlignOptions = WIDE,
     posterior_scale: float = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
     nj: int = 1,
@@ -45,6 +49,8 @@ def align_files(
 
     A model of adapted speakers (SAT) is adapted to each recording first; one that is too short for that is aligned with
     its sibling for speakers who are not known.
+
+    A recording of which a part fits as badly as another one's transcript would is named with the place.
 
     Audio is what libsndfile reads (wav, flac, ogg, mp3, ...) at any sampling rate; channels are averaged. A transcript
     is a text file in UTF-8 with the words as the lexicon spells them.
@@ -97,6 +103,8 @@ def align_files(
         write_labels(out, labels, labeller)
     for name, found in labels.items():
         print(f"\n{recordings[name][0]}\n{table(found.words)}")
+    for name, doubt in doubts_of(aligned).items():
+        print(f"\nwarning: {recordings[name][0]} is doubtful: {doubt}")
     if failed:
         reasons = (f"\n{recordings[name][0]}: {reason}" for name, reason in failed.items())
         raise InputError(f"{len(failed)} of {len(recordings)} recordings could not be aligned:{''.join(reasons)}")

@@ -65,6 +65,7 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
         "aligned": len(rows),
         **totals(rows),
         "failed": failed,
+        "doubtful": aligned.doubts,
         "left_out": sorted(set(recordings.utterances) - set(aligned) - set(failed)) if recordings else [],
         "utterances": sorted(rows, key=lambda row: (row["score"], row["utterance"])),
         "phones": list(phone_rows(phones, labeller.phone_names)),
@@ -151,11 +152,11 @@ def phone_rows(
 
 def summary(report: Row) -> str:
     """Say in a line how good the whole alignment is."""
-    failed, left_out = len(report["failed"]), len(report["left_out"])
+    failed, doubtful, left_out = (len(report[name]) for name in ("failed", "doubtful", "left_out"))
     return (
         f"{report['alignment']}: {report['aligned']} utterances aligned ({report['seconds'] / 60:.1f} minutes), "
-        f"{failed} failed{f', {left_out} left out' if left_out else ''}; a frame's score {report['score']:.2f}, its "
-        f"log likelihood {report['log_likelihood']:.2f}; {report['silence']:.1%} silence, "
+        f"{doubtful} of them doubtful, {failed} failed{f', {left_out} left out' if left_out else ''}; a frame's score "
+        f"{report['score']:.2f}, its log likelihood {report['log_likelihood']:.2f}; {report['silence']:.1%} silence, "
         f"{report['forced_silence']:.1%} forced"
     )
 
@@ -173,6 +174,8 @@ def markdown(report: Row, worst: int) -> str:
     parts = [f"# Alignment\n\n{summary(report)}"]
     if report["failed"]:
         parts.append(f"## Not aligned\n\n{grid(['utterance', 'reason'], report['failed'].items())}")
+    if report["doubtful"]:
+        parts.append(f"## Aligned, but likely wrongly\n\n{grid(['utterance', 'reason'], report['doubtful'].items())}")
     if report["left_out"]:
         parts.append(f"## Left out: no transcript, or shorter than a frame\n\n{' '.join(report['left_out'])}")
     for by, badness in BADNESS.items():

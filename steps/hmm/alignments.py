@@ -1,7 +1,8 @@
 """Alignment directories, with all that they say of an utterance, beside the model files that they belong to.
 
 ali.scp and ali.ark hold a transition-id a frame, scores.scp and scores.ark the log posterior of the frame's phone, text
-the transcript, utt2loglike the mean log likelihood of a frame, ali.json how frames and scores were made.
+the transcript, utt2loglike the mean log likelihood of a frame, ali.json how frames and scores were made, doubtful.json
+which utterances are likely to be aligned wrongly and why.
 """
 
 import json
@@ -22,6 +23,9 @@ from steps.hmm.segments import FrameTimes
 from steps.hmm.transitions import MODEL_FILES
 from steps.output import writing
 
+DOUBTFUL_FILE = "doubtful.json"
+SAID = 20  # doubtful utterances that are printed
+
 
 @dataclass(frozen=True)
 class Aligned:
@@ -35,11 +39,14 @@ class Aligned:
         See `steps.hmm.confidence.phone_log_posteriors`.
     log_likelihood : float
         Of a frame's pdf, unscaled, the mean over the utterance.
+    doubt : str, optional
+        Why the alignment is likely to be wrong.
     """
 
     tids: np.ndarray
     log_posteriors: np.ndarray
     log_likelihood: float
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class AlignedSet(Mapping[str, Aligned]):
     tids, log_posteriors : Alignments
     log_likelihoods : dict
         Utterance id -> mean log likelihood of a frame.
+    doubts : dict
+        Utterance id -> why its alignment is likely to be wrong.
     """
 
     folder: Path
@@ -101,6 +110,7 @@ class AlignedSet(Mapping[str, Aligned]):
     tids: Alignments
     log_posteriors: Alignments
     log_likelihoods: dict[str, float]
+    doubts: dict[str, str]
 
     def __getitem__(self, utterance: str) -> Aligned:
         tids, scores = self.tids[utterance], self.log_posteriors[utterance]
@@ -109,7 +119,7 @@ class AlignedSet(Mapping[str, Aligned]):
                 f"{self.folder}: utterance {utterance} has {len(tids)} frames in ali.scp, but {len(scores)} in "
                 "scores.scp; align again"
             )
-        return Aligned(tids, scores, self.log_likelihoods[utterance])
+        return Aligned(tids, scores, self.log_likelihoods[utterance], self.doubts.get(utterance))
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self.tids))
@@ -139,7 +149,8 @@ def read_aligned(folder: str | Path) -> AlignedSet:
     times = FrameTimes(about["frame_shift"], about["frame_length"])
     log_posteriors = Alignments(folder, table("scores.scp", verbatim=True))
     log_likelihoods = {utterance: float(value) for utterance, value in table("utt2loglike").items()}
-    return AlignedSet(folder, times, table("text"), tids, log_posteriors, log_likelihoods)
+    doubts = read_json(folder / DOUBTFUL_FILE) if (folder / DOUBTFUL_FILE).is_file() else {}  # older ones have none
+    return AlignedSet(folder, times, table("text"), tids, log_posteriors, log_likelihoods, doubts)
 
 
 def _present(path: Path) -> Path:
@@ -177,8 +188,14 @@ def write_aligned(
     write_table(folder / "text", {utterance: text[utterance] for utterance in aligned})
     write_table(folder / "utt2loglike", {u: f"{found.log_likelihood:.4f}" for u, found in aligned.items()})
     about = {f"frame_{name}": value for name, value in asdict(times).items()} | {"posterior_scale": scale}
-    with writing(folder / "ali.json") as part:
-        part.write_text(json.dumps(about, indent=1) + "\n")
+    for name, content in (("ali.json", about), (DOUBTFUL_FILE, doubts_of(aligned))):
+        with writing(folder / name) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def doubts_of(aligned: Mapping[str, Aligned]) -> dict[str, str]:
+    """Give the utterances whose alignment is likely to be wrong, with the reasons."""
+    return {utterance: found.doubt for utterance, found in sorted(aligned.items()) if found.doubt}
 
 
 def _write_vectors(folder: Path, final: Path, name: str, vectors: Mapping[str, np.ndarray], dtype: DTypeLike) -> None:
@@ -201,6 +218,15 @@ def say_failed(failed: Mapping[str, str]) -> None:
     """Name the utterances that are left out, with the reasons."""
     for utterance, reason in failed.items():
         print(f"{utterance} not aligned: {reason}")
+
+
+def say_doubtful(aligned: Mapping[str, Aligned]) -> None:
+    """Name the first utterances whose alignment is likely to be wrong, with the reasons."""
+    doubts = doubts_of(aligned)
+    for utterance, reason in list(doubts.items())[:SAID]:
+        print(f"{utterance} aligned, but doubtful: {reason}")
+    if len(doubts) > SAID:
+        print(f"{len(doubts) - SAID} more doubtful utterances: {DOUBTFUL_FILE} lists all")
 
 
 def check_failed(failed: Mapping[str, str], total: int, max_failed: float) -> None:

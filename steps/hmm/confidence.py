@@ -1,4 +1,4 @@
-"""How sure a model is of an alignment, frame by frame."""
+"""How sure a model is of an alignment, frame by frame, and whether that is too little."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -7,6 +7,12 @@ import numpy as np
 import torch
 
 from steps.hmm.transitions import TransitionModel
+
+DOUBTFUL = 0.06
+"""Speech with a lower confidence is mostly another recording's; of right transcripts hardly any has it."""
+
+STRETCH = 300
+"""Frames of speech that are judged together: a sentence that is not there shows in a long recording as well."""
 
 
 def phone_log_posteriors(
@@ -49,3 +55,37 @@ def phone_log_posteriors(
         # log p(phone | x) = log Σ_{s of the phone} exp(κ log p(x|s)) - log Σ_s exp(κ log p(x|s))
         result[frames] = torch.logsumexp(scaled[frames][:, pdfs], dim=1) - total[frames]
     return result.clamp_(max=0).numpy()
+
+
+def doubtful_stretch(log_posteriors: np.ndarray, spoken: np.ndarray) -> tuple[int, int, float] | None:
+    """Find the part of an alignment that fits worst, where it fits as badly as another transcript would.
+
+    Parameters
+    ----------
+    log_posteriors : (T,) float32
+        From `phone_log_posteriors`.
+    spoken : (T,) bool
+        Frames that are aligned with speech.
+
+    Returns
+    -------
+    (first, end, confidence) or None
+        Of the `STRETCH` frames of speech (all, where there are fewer) with the lowest confidence, the geometric mean
+        of the posteriors; None where that is not below `DOUBTFUL`.
+
+    Example
+    -------
+    >>> doubtful_stretch(np.full(5, -4.0), np.array([False, True, True, True, False]))
+    (1, 4, 0.01831...)
+    >>> doubtful_stretch(np.full(5, -1.0), np.ones(5, bool)) is None
+    True
+    """
+    frames = np.flatnonzero(spoken)
+    if not len(frames):
+        return None
+    length = min(STRETCH, len(frames))
+    sums = np.concatenate([[0.0], np.cumsum(log_posteriors[frames], dtype=np.float64)])
+    means = (sums[length:] - sums[:-length]) / length
+    worst = int(np.argmin(means))
+    confidence = float(np.exp(means[worst]))
+    return (int(frames[worst]), int(frames[worst + length - 1]) + 1, confidence) if confidence < DOUBTFUL else None

@@ -84,9 +84,11 @@ def test_scores(work, ali):
 
 
 def test_what_is_written(work, ali):
-    names = {"ali.ark", "ali.scp", "scores.ark", "scores.scp", "text", "utt2loglike", "ali.json", "failed.json"}
+    names = {"ali.ark", "ali.scp", "scores.ark", "scores.scp", "text", "utt2loglike", "ali.json"}
+    names |= {"failed.json", "doubtful.json"}
     assert {path.name for path in ali.iterdir()} == names | {"topo", "tree.json", "transitions.npz"}
-    assert json.loads((ali / "failed.json").read_text()) == {}
+    for name in ("failed.json", "doubtful.json"):
+        assert json.loads((ali / name).read_text()) == {}
     assert (ali / "text").read_bytes() == (work / "data/dev/text").read_bytes()
     assert json.loads((ali / "ali.json").read_text()) == {
         "frame_shift": 0.01,

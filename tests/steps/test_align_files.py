@@ -1,6 +1,7 @@
 import json
 import shutil
 import tempfile
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -62,6 +63,37 @@ def test_recordings_of_all_kinds(work, tmp_path, write, capsys, monkeypatch):
     grid = textgrid.openTextgrid(str(out / "textgrid/plain.TextGrid"), includeEmptyIntervals=False)
     assert [entry.label for entry in grid.getTier("words").entries] == [word.text for word in plain]
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("pause", ["zeros", "quiet"])
+def test_pauses_of_any_length(work, tmp_path, pause):
+    texts, ids = read_table(work / "data/dev/text"), ["dev-00", "dev-01", "dev-02", "dev-03"]
+    random, samples, spans, words = np.random.default_rng(0), [], [], []
+    for utterance, seconds in zip(ids, (30, 0.5, 10, 3), strict=True):
+        rest = random.integers(-1, 2, int(seconds * synthetic.RATE)) / 32768
+        speech, _ = soundfile.read(work / f"data/dev/{utterance}.wav")
+        begin = (sum(map(len, samples)) + len(rest)) / synthetic.RATE
+        spans += [(begin, begin + len(speech) / synthetic.RATE)] * len(texts[utterance].split())
+        samples += [rest if pause == "quiet" else 0 * rest, speech]
+        words += texts[utterance].split()
+    soundfile.write(tmp_path / "long.wav", np.concatenate(samples), synthetic.RATE)
+    (tmp_path / "long.txt").write_text(" ".join(words))
+    align_files([tmp_path / "long.wav", tmp_path / "long.txt"], model=work / "mono", out=tmp_path / "out")
+    [found] = read_ctm(tmp_path / "out/words.ctm").values()
+    assert [word.text for word in found] == words
+    for word, (start, end) in zip(found, spans, strict=True):
+        assert start - 0.05 < word.start < word.end < end + 0.05, word
+
+
+def test_another_transcript_is_doubtful(work, tmp_path, write, capsys):
+    texts = read_table(work / "data/dev/text")
+    right_text = texts["dev-00"]
+    other = next(t for t in texts.values() if len(t.split()) == len(right_text.split()) and t != right_text)
+    right, wrong = write("dev-00", "right.wav"), write("dev-00", "wrong.wav", text=other)
+    align_files([*map(Path, right), *map(Path, wrong)], model=work / "mono", out=tmp_path / "out")
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"warning: {wrong[0]} is doubtful: from ")
 
 
 def test_what_else_is_in_the_directory_stays(work, tmp_path, write):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steps.hmm.confidence import phone_log_posteriors
+from steps.hmm.confidence import DOUBTFUL, STRETCH, doubtful_stretch, phone_log_posteriors
 from steps.hmm.topology import left_to_right, silence
 from steps.hmm.transitions import transition_model
 from steps.hmm.tree import Tree
@@ -45,3 +45,26 @@ def test_far_likelihoods_neither_overflow_nor_exceed_one():
     assert found[1] == pytest.approx(np.log(3 / 10), abs=1e-3)
     scores[0, 5:8], scores[0, 0] = -1e4, 1e4
     assert phone_log_posteriors(scores, np.array([tid, tid]), MODEL, 1.0)[0] == pytest.approx(-2e4, rel=1e-3)
+
+
+def test_a_sentence_that_is_not_there_shows_in_a_long_recording():
+    T = 20 * STRETCH
+    spoken = np.arange(T) % 7 > 2
+    frames = np.flatnonzero(spoken)
+    scores = np.where(spoken, -0.5, -9.0).astype(np.float32)  # silence does not count
+    assert doubtful_stretch(scores, spoken) is None
+    scores[frames[5 * STRETCH : 6 * STRETCH]] = -5
+    first, end, confidence = doubtful_stretch(scores, spoken)
+    assert (first, end) == (frames[5 * STRETCH], frames[6 * STRETCH - 1] + 1)
+    assert confidence == pytest.approx(np.exp(-5))
+
+
+@pytest.mark.parametrize("length", [1, STRETCH - 1, STRETCH])
+def test_the_limit_of_doubt(length):
+    spoken = np.ones(length, bool)
+    assert doubtful_stretch(np.full(length, np.log(DOUBTFUL) + 0.01, np.float32), spoken) is None
+    assert doubtful_stretch(np.full(length, np.log(DOUBTFUL) - 0.01, np.float32), spoken)[:2] == (0, length)
+
+
+def test_without_speech_there_is_no_doubt():
+    assert doubtful_stretch(np.full(9, -9.0, np.float32), np.zeros(9, bool)) is None
