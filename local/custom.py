@@ -10,12 +10,14 @@ from local.dict_dir import read_pronunciations, spell, write_dict_dir
 from local.summary import print_summary
 from steps.cli import command
 from steps.corpus.audio import parse_wav_entry
-from steps.corpus.data_dir import DataDir, read_data_dir, write_data_dir
-from steps.corpus.validate import find_problems, fix_data_dir
+from steps.corpus.checks import Problem
+from steps.corpus.data_dir import LEFT_OUT, DataDir, left_out, read_data_dir, write_data_dir
+from steps.corpus.validate import examine, write_repaired
 from steps.errors import InputError
 from steps.output import output_dir, writing
 
 DICT_FILES = ("silence_phones.txt", "nonsilence_phones.txt", "optional_silence.txt")
+Examined = tuple[list[Problem], DataDir]  # from steps.corpus.validate.examine
 SHOWN = 20  # changes that are printed for a set
 
 
@@ -46,35 +48,48 @@ def name_sets(train: Path, dev: Path, test: Sequence[Path], data: Path) -> dict[
     return sets
 
 
-def check_sets(sets: Mapping[str, Path], allow_commands: bool, nj: int) -> None:
-    """Stop, with a list of all of them, when there are problems that cannot be repaired.
+def check_sets(sets: Mapping[str, Path], allow_commands: bool, nj: int) -> dict[str, Examined]:
+    """Examine the sets; stop, with a list of all of them, when there are problems that cannot be repaired.
 
     Raises
     ------
     InputError
         Also when a set has no text.
     """
+    examined = {name: examine(path, allow_commands, nj=nj) for name, path in sets.items()}
     lines = []
-    for path in sets.values():
-        problems = find_problems(path, allow_commands, nj=nj)
+    for name, path in sets.items():
+        problems = examined[name][0]
         lines += [f"{path}/{problem}" for problem in problems if not (problem.fixable or problem.warning)]
         if not (path / "text").is_file():
             lines.append(f"{path}/text: there is no such file: nothing to train on or to score with")
     if lines:
         raise InputError(f"{len(lines)} problems cannot be repaired:\n" + "\n".join(f"  {line}" for line in lines))
+    return examined
 
 
-def copy_set(source: Path, target: Path, allow_commands: bool, nj: int) -> DataDir:
-    """Write a repaired copy whose audio paths are absolute, telling what was changed."""
+def copy_set(examined: Examined, target: Path) -> DataDir:
+    """Write a repaired copy whose audio paths are absolute, telling what was changed, left out or is doubtful."""
+    problems, data = examined
     shutil.rmtree(target, ignore_errors=True)
-    changes = fix_data_dir(source, target, allow_commands, nj=nj)
+    changes = write_repaired(problems, data, target)
     fixed = read_data_dir(target)
-    fixed = replace(fixed, wav={recording: _absolute(entry, source) for recording, entry in fixed.wav.items()})
+    fixed = replace(fixed, wav={recording: _absolute(entry, data.path) for recording, entry in fixed.wav.items()})
     write_data_dir(target, fixed)
     for change in changes[:SHOWN]:
         print(change)
     if len(changes) > SHOWN:
-        print(f"{source}: {len(changes) - SHOWN} changes more; 'python -m steps.validate_data {source}' lists them")
+        print(
+            f"{data.path}: {len(changes) - SHOWN} changes more; 'python -m steps.validate_data {data.path}' lists them"
+        )
+    for problem in problems:
+        if problem.warning and not problem.fixable:
+            print(f"{data.path}/{problem}")
+    if lost := sorted(left_out(target)):
+        share = f"{len(lost)} of {len(lost) + len(fixed.utterances)} utterances"
+        use = "are not trained on" if target.name == "train" else "count as deleted words in the results"
+        names = " ".join(lost[:SHOWN]) + (f" ... (all in {target}/{LEFT_OUT})" if len(lost) > SHOWN else "")
+        print(f"{data.path}: {share} cannot be used and {use}: {names}")
     return fixed
 
 
@@ -191,11 +206,11 @@ def prepare_custom(
         When names clash, or there are problems that cannot be repaired; all are listed.
     """
     sources = name_sets(train, dev, test, data)
-    check_sets(sources, allow_commands, nj)
+    examined = check_sets(sources, allow_commands, nj)
     shutil.rmtree(data / "local/lm", ignore_errors=True)
     lm_words = copy_lm(lm, data / "local/lm") if lm else []
     _remove_earlier(data, sources)
-    sets = {name: copy_set(source, data / name, allow_commands, nj) for name, source in sources.items()}
+    sets = {name: copy_set(examined[name], data / name) for name in sources}
     note = prepare_dict(lexicon, sets["train"].text, lm_words, data / "local/dict")
     for name in list(sets)[1:]:
         shared = sorted(set(sets[name].spk2utt) & set(sets["train"].spk2utt))

@@ -12,7 +12,7 @@ import numpy as np
 from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
-from steps.feats.reader import utterance_text
+from steps.feats.reader import silent_utterances, utterance_text
 from steps.files import read_json
 from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features, tree_hash
 from steps.hmm.alignments import (
@@ -205,6 +205,9 @@ def align_utterances(
     for part in run(step, cut(utterances), f"aligning {source.data.name}"):
         results.update(part)
     failed = {utterance: found for utterance, found in results.items() if isinstance(found, str)}
+    if failed:
+        silent = silent_utterances(source.data, failed, source.allow_commands)
+        failed |= dict.fromkeys(silent, "there is no sound in it, (almost) nothing but zeros")
     return {utterance: found for utterance, found in results.items() if isinstance(found, Aligned)}, failed
 
 

@@ -15,6 +15,7 @@ from steps.cli import command
 from steps.corpus.audio import AudioSource, audio_info, read_audio, resample
 from steps.corpus.ctm import Token
 from steps.corpus.data_dir import DataDir, write_data_dir
+from steps.corpus.sound import count_sounding
 from steps.corpus.split import normalise_transcript
 from steps.errors import InputError
 from steps.export_ctm import write_labels
@@ -28,6 +29,8 @@ from steps.parallel import jobs
 
 WIDE = AlignOptions(beam=40.0, retry_beam=1280.0)
 """In a long recording the best path may be worse than others for a long time."""
+
+CANCELLED = 0.01  # the mean of channels that is fainter than the loudest of them by this factor (40 dB) is not sound
 
 
 def align_files(
@@ -186,13 +189,41 @@ def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
     """
     source = AudioSource(path=audio)
     info = audio_info(source)
-    if info.seconds < shortest:
-        raise InputError(f"{audio}: it lasts {info.seconds:.3f} s, which is less than a frame's {shortest:g} s")
     channels = [read_audio(source, channel)[0] for channel in range(info.channels)]
-    soundfile.write(copy, resample(np.mean(channels, axis=0), info.rate, rate), rate, subtype="FLOAT")
-    done = [f"{info.channels} channels averaged"] if info.channels > 1 else []
+    seconds = len(channels[0]) / info.rate
+    if seconds < shortest:
+        raise InputError(f"{audio}: it lasts {seconds:.3f} s, which is less than a frame's {shortest:g} s")
+    mixed = np.mean(channels, axis=0)
+    if fault := no_sound(channels, mixed, int(shortest * info.rate)):
+        raise InputError(f"{audio}: {fault}")
+    soundfile.write(copy, resample(mixed, info.rate, rate), rate, subtype="FLOAT")
+    lacking = info.announced / info.rate - seconds
+    done = [f"{lacking:.3f} s less than its header tells of"] if lacking > 0 else []
+    done += [f"{info.channels} channels averaged"] if info.channels > 1 else []
     done += [f"resampled from {info.rate} Hz to {rate} Hz"] if info.rate != rate else []
-    print(f"{audio}: {', '.join([f'{info.seconds:.2f} s', *done])}")
+    print(f"{audio}: {', '.join([f'{seconds:.2f} s', *done])}")
+
+
+def no_sound(channels: Sequence[np.ndarray], mixed: np.ndarray, least: int) -> str | None:
+    """Say why there is nothing to hear in a recording; None where there is sound.
+
+    Parameters
+    ----------
+    channels : sequence of (samples,) arrays
+    mixed : (samples,) array
+        Their mean.
+    least : int
+        How many samples have to differ from the one before.
+    """
+    if all(count_sounding(channel) < least for channel in channels):
+        return "there is no sound in it: (almost) all its samples are zeros"
+    loudest = max(float(np.std(channel)) for channel in channels)
+    if count_sounding(mixed) < least or np.std(mixed) < CANCELLED * loudest:
+        return (
+            f"its {len(channels)} channels hold sound, but cancel each other when they are averaged (opposite phase); "
+            "give a file with one of the channels alone"
+        )
+    return None
 
 
 def table(words: Sequence[Token]) -> str:

@@ -13,7 +13,16 @@ from torch import Tensor
 
 from steps.cli import command
 from steps.corpus.audio import resample
-from steps.corpus.data_dir import DataDir, data_dirs, read_data_dir, read_utterance_audio, subset
+from steps.corpus.data_dir import (
+    DataDir,
+    data_dirs,
+    left_out,
+    read_data_dir,
+    read_utterance_audio,
+    subset,
+    write_left_out,
+)
+from steps.corpus.sound import is_silent
 from steps.corpus.split import cut
 from steps.corpus.tables import write_table
 from steps.errors import InputError
@@ -21,7 +30,7 @@ from steps.feats.ark import append_file, append_matrix, read_array
 from steps.feats.cmvn import speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions, check, to_json
-from steps.feats.reader import say_resampled, say_short
+from steps.feats.reader import SILENT, say_resampled, say_short, say_silent
 from steps.output import output_dir
 from steps.parallel import Run, jobs
 
@@ -85,10 +94,16 @@ def make_set(data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Run
         blocks = [subset(data, block) for block in cut(data.utterances)]
         done = run(partial(_block, part, kinds, allow_commands), list(enumerate(blocks)), f"features of {out.name}")
         seconds = {utterance: value for block in done for utterance, value in block.seconds.items()}
-        say_short(data.path, [utterance for block in done for utterance in block.short], len(seconds))
+        short, silent = ([utt for block in done for utt in getattr(block, name)] for name in ("short", "silent"))
+        say_short(data.path, short, len(seconds))
+        say_silent(data.path, silent)
+        lost = {**left_out(data.path), **{utt: data.text[utt] for utt in short if utt in data.text}}
         for options in kinds:
             pieces = [block.pieces[options.type] for block in done]
             _write_dir(part / options.type, out / options.type, subset(data, seconds), seconds, pieces, options, run)
+            write_left_out(part / options.type, lost)
+            if silent:
+                write_table(part / options.type / SILENT, dict.fromkeys(silent, ""))
             (part / options.type / "feats.json").write_text(json.dumps(to_json(options), indent=1) + "\n")
     hours = sum(seconds.values()) / 3600
     print(f"{out}: {len(seconds)} utterances, {hours:.2f} h: {', '.join(options.type for options in kinds)}")
@@ -111,6 +126,7 @@ class _Block:
     pieces: dict[str, _Piece]  # by type
     seconds: dict[str, float] = field(default_factory=dict)
     short: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
     rates: Counter[int] = field(default_factory=Counter)
 
 
@@ -125,6 +141,8 @@ def _block(part: Path, kinds: Sequence[FeatureOptions], allow_commands: bool, nu
         if any(len(matrix) == 0 for matrix in features.values()):
             done.short.append(utterance)
             continue
+        if is_silent(samples):
+            done.silent.append(utterance)
         done.seconds[utterance] = len(samples) / rate
         for kind, matrix in features.items():
             piece = done.pieces[kind]

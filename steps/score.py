@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.cli import command
+from steps.corpus.data_dir import left_out
 from steps.corpus.tables import read_table
 from steps.errors import InputError
 from steps.files import read_json
@@ -111,7 +112,7 @@ def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, floa
     Parameters
     ----------
     text : Path
-        The set's reference transcripts.
+        The set's reference transcripts; those of utterances that could not be used lie beside it (`left_out`).
     directory : Path
         Where the hypotheses are.
 
@@ -126,7 +127,7 @@ def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, floa
     InputError
         When no utterance was decoded, or a reference is empty.
     """
-    reference, hypothesis = read_table(text), read_table(directory / "text")
+    reference, hypothesis = {**read_table(text), **left_out(text.parent)}, read_table(directory / "text")
     if not hypothesis:
         raise InputError(f"{directory / 'text'}: no utterance was decoded; see what the decoding of {text.parent} said")
     try:
@@ -137,7 +138,7 @@ def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, floa
         print(f"{directory}: {_missing(result)}")
     row, interval = make_row(result, characters, read_decode(directory)), confidence_interval(result)
     extra = {"wer_95": interval, "sentence_errors": result.sentence_errors}
-    write_json(directory / "score.json", {**row, **extra, "missing": result.missing})
+    write_json(directory / "score.json", {**row, **extra})
     for name, content in [
         ("wer.txt", alignment_text(result, characters)),
         ("ref.trn", trn(reference)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from steps.cli import command
 from steps.errors import InputError
-from steps.feats.reader import utterance_text
+from steps.feats.reader import reference_text
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
 from steps.scoring.tuning import best
@@ -75,7 +75,7 @@ def tune(
     """
     source = Source(data, graph, model, allow_commands, speakers)
     is_network = check_source(source).is_network
-    reference = utterance_text(data)
+    reference = reference_text(data)
     deweights = grid.silence_deweights if is_network else [1.0]
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
     points: dict[Weights, dict[str, float]] = {}
@@ -89,7 +89,7 @@ def tune(
             for w, decoded in zip(new, results, strict=True):
                 if missing := sorted(set(decoded.text) - set(reference)):
                     raise InputError(f"{data}: utterance {missing[0]} has no text to count errors against")
-                total = score({u: reference[u] for u in decoded.text}, decoded.text).total
+                total = score(reference, decoded.text).total
                 points[w] = {**vars(w), "errors": total.errors, "wer": total.wer}
             chosen = best(list(points.values()))
             return Weights(**{name: chosen[name] for name in Weights.__dataclass_fields__})

@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
 
+from steps.corpus.sound import AudioInfo, Sound, open_sound
 from steps.errors import InputError
 
 MAX_OVERSHOOT = 0.5  # seconds that a segment may end after its recording, cut off then: Kaldi's extract-segments
-_UNKNOWN_SIZE = 0x7FFFF000  # data sizes from here on are what programs write that do not know the length yet
-_UNKNOWN_FRAMES = 2**40
 
 
 @dataclass(frozen=True)
@@ -30,20 +27,6 @@ class AudioSource:
 
     def __str__(self) -> str:
         return str(self.path) if self.command is None else f"'{self.command} |'"
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """Sample rate in Hz, number of channels, and of samples in each channel."""
-
-    rate: int
-    channels: int
-    frames: int
-
-    @property
-    def seconds(self) -> float:
-        """The duration."""
-        return self.frames / self.rate
 
 
 def parse_wav_entry(entry: str, base: Path) -> AudioSource:
@@ -118,28 +101,25 @@ def _pipeline(command: str) -> list[list[str]] | None:
 
 
 def audio_info(source: AudioSource, allow_commands: bool = False) -> AudioInfo:
-    """Rate, channels and length of a recording, by its header.
+    """Rate, channels and length of a recording, by its header where that can be believed.
 
     Raises
     ------
     InputError
         When it is missing, empty, truncated or not audio, or a command that is refused or fails.
     """
-    with _opened(source, allow_commands) as (_, info):
-        return info
+    with _opened(source, allow_commands) as sound:
+        return sound.info
 
 
 def check_audio(source: AudioSource, channel: int | None = None, allow_commands: bool = False) -> AudioInfo:
-    """Do as `audio_info`, and find what would keep `read_audio` from reading the whole recording.
+    """Do as `audio_info`, find what would keep `read_audio` from reading the whole recording, and whether it is silent.
 
-    The samples are read only where a header cannot tell: in compressed files, which may be damaged, and in those of
-    floating-point numbers, which may not be finite.
+    All samples are decoded where a header cannot tell: in compressed files, which may be damaged, and in those of
+    floating-point numbers, which may not be finite. Of others as many are read as show that there is sound.
     """
-    with _opened(source, allow_commands) as (sound, info):
-        picked = _pick_channel(info, channel, source)
-        if not sound.subtype.startswith("PCM_") or sound.format == "FLAC":
-            _read(sound, source, picked, 0, info.frames)
-        return info
+    with _opened(source, allow_commands) as sound:
+        return sound.check(_pick_channel(sound.info, channel, source))
 
 
 def read_audio(
@@ -176,9 +156,9 @@ def read_audio(
         When the recording is missing, empty, truncated, not audio, of several channels with none chosen, holds NaN or
         infinite samples, is a command that is refused or fails; when the segment is not within the recording.
     """
-    with _opened(source, allow_commands) as (sound, info):
-        first, last = _sample_range(info, source, start, end)
-        return _read(sound, source, _pick_channel(info, channel, source), first, last), info.rate
+    with _opened(source, allow_commands) as sound:
+        first, last = _sample_range(sound.info, source, start, end)
+        return sound.read(_pick_channel(sound.info, channel, source), first, last), sound.info.rate
 
 
 def times_fault(start: float, end: float) -> str | None:
@@ -190,10 +170,15 @@ def times_fault(start: float, end: float) -> str | None:
 
 def segment_fault(info: AudioInfo, start: float, end: float) -> str | None:
     """Say what is wrong with a segment of a recording; None when nothing is."""
-    if int(start * info.rate) >= info.frames or end > info.seconds + MAX_OVERSHOOT:
+    if _sample(start, info.rate) >= info.frames or end > info.seconds + MAX_OVERSHOOT:
         until = "its end" if end == -1 else f"{end:g} s"
         return f"the segment from {start:g} s to {until} is not within its recording of {info.seconds:.3f} s"
     return times_fault(start, end)
+
+
+def _sample(time: float, rate: int) -> int:
+    """Turn a time into a sample's number as Kaldi's extract-segments does."""
+    return int(time * rate + 0.5)
 
 
 def _sample_range(info: AudioInfo, source: AudioSource, start: float | None, end: float | None) -> tuple[int, int]:
@@ -201,7 +186,7 @@ def _sample_range(info: AudioInfo, source: AudioSource, start: float | None, end
     fault = segment_fault(info, start, end)
     if fault:
         raise InputError(f"{source}: {fault}")
-    return int(start * info.rate), info.frames if end == -1 else min(info.frames, int(end * info.rate))
+    return _sample(start, info.rate), info.frames if end == -1 else min(info.frames, _sample(end, info.rate))
 
 
 def resample(samples: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
@@ -214,8 +199,7 @@ def resample(samples: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
 
 
 @contextmanager
-def _opened(source: AudioSource, allow_commands: bool) -> Iterator[tuple[soundfile.SoundFile, AudioInfo]]:
-    """Open a recording whose header holds what it tells."""
+def _opened(source: AudioSource, allow_commands: bool) -> Iterator[Sound]:
     if source.command is not None:
         file: BinaryIO = io.BytesIO(_run(source.command, allow_commands))
     elif not source.path.is_file():
@@ -227,39 +211,8 @@ def _opened(source: AudioSource, allow_commands: bool) -> Iterator[tuple[soundfi
             file = os.fdopen(os.open(source.path, os.O_RDONLY), "rb")
         except OSError as error:
             raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    with file:
-        try:
-            sound = soundfile.SoundFile(file)
-        except soundfile.LibsndfileError as error:
-            raise InputError(f"{source}: not an audio file that libsndfile can read ({error.error_string})") from error
-        with sound:
-            if short := _missing_part(sound, file):
-                raise InputError(f"{source}: the audio file is truncated: {short}")
-            if not sound.frames:
-                raise InputError(f"{source}: the audio file holds no samples")
-            if sound.frames >= _UNKNOWN_FRAMES:
-                raise InputError(
-                    f"{source}: its header does not tell its length, as in a flac written through a pipe; "
-                    "encode it again from a file to a file"
-                )
-            yield sound, AudioInfo(sound.samplerate, sound.channels, sound.frames)
-
-
-def _missing_part(sound: soundfile.SoundFile, file: BinaryIO) -> str | None:
-    """Say by how much a file is shorter than its header tells, for the formats without a checksum."""
-    found = re.search(r"(?m)^ *(?:data|Data Size) *: (\d+) \(should be (\d+)\)", sound.extra_info)  # RIFF, AU
-    if found:
-        promised, present = int(found[1]), int(found[2])
-        if present < promised < _UNKNOWN_SIZE:
-            return f"its header tells of {promised} bytes of samples, but {present} are there"
-    if sound.format == "NIST":
-        position = file.tell()
-        file.seek(0)
-        found = re.search(rb"sample_count -i (\d+)", file.read(1024))
-        file.seek(position)
-        if found and sound.frames < int(found[1]):
-            return f"its header tells of {int(found[1])} samples, but {sound.frames} are there"
-    return None
+    with file, open_sound(file, str(source)) as sound:
+        yield sound
 
 
 def _pick_channel(info: AudioInfo, channel: int | None, source: AudioSource) -> int:
@@ -273,25 +226,6 @@ def _pick_channel(info: AudioInfo, channel: int | None, source: AudioSource) -> 
     if channel >= info.channels:
         raise InputError(f"{source}: channel {channel + 1} is asked for, but the audio has {info.channels} channels")
     return channel
-
-
-def _read(sound: soundfile.SoundFile, source: AudioSource, channel: int, first: int, last: int) -> np.ndarray:
-    try:
-        if first:  # seeking fails in a damaged flac, with a worse message than reading it
-            sound.seek(first)
-        samples = sound.read(last - first, dtype="float32", always_2d=True)[:, channel]
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{source}: the audio file is truncated or damaged ({error.error_string})") from error
-    if len(samples) < last - first:
-        raise InputError(f"{source}: the audio file is truncated: {len(samples)} of {last - first} samples are there")
-    finite = np.isfinite(samples)
-    if not finite.all():
-        bad = int(np.argmin(finite))
-        raise InputError(
-            f"{source}: {np.count_nonzero(~finite)} samples are NaN or infinite, the first at "
-            f"{(first + bad) / sound.samplerate:.3f} s"
-        )
-    return np.ascontiguousarray(samples)
 
 
 def _run(command: str, allow_commands: bool) -> bytes:

@@ -7,8 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from steps.corpus.audio import AudioInfo, check_audio, parse_wav_entry, segment_fault, times_fault
+from steps.corpus.audio import check_audio, parse_wav_entry, segment_fault, times_fault
 from steps.corpus.data_dir import Segment, invert, parse_channel, speakers
+from steps.corpus.sound import MAX_MISSING, AudioInfo
 from steps.corpus.tables import Row, scan_table
 from steps.errors import InputError
 from steps.parallel import jobs
@@ -106,12 +107,27 @@ def check_recordings(
         else:
             infos[row.id] = None
             problems.append(Problem("wav.scp", row.line, f"'{row.id}': {result}", "dropped with its utterances"))
-    rates = Counter(info.rate for info in infos.values() if info)
+    _warn_of_recordings({recording: info for recording, info in infos.items() if info}, problems)
+    return infos
+
+
+def _warn_of_recordings(infos: dict[str, AudioInfo], problems: list[Problem]) -> None:
+    """Warn of what can be used and may not be as it should: each kind in a line."""
+
+    def warn(message: str) -> None:
+        problems.append(Problem("wav.scp", 0, message, warning=True))
+
+    if short := [f"'{recording}' by {info.missing:.3f} s" for recording, info in infos.items() if info.missing > 0]:
+        warn(
+            f"{len(short)} recordings end before their headers say, by less than {MAX_MISSING:g} s; "
+            f"what is there is used: {_some(short)}"
+        )
+    if silent := [f"'{recording}'" for recording, info in infos.items() if info.silent]:
+        warn(f"{len(silent)} recordings hold (almost) nothing but zeros: {_some(silent)}")
+    rates = Counter(info.rate for info in infos.values())
     if len(rates) > 1:
         listed = ", ".join(f"{count} of {rate} Hz" for rate, count in rates.most_common())
-        message = f"recordings of different sample rates ({listed}); features resample them to one"
-        problems.append(Problem("wav.scp", 0, message, warning=True))
-    return infos
+        warn(f"recordings of different sample rates ({listed}); features resample them to one")
 
 
 def _check_recording(item: tuple[str, Path, int | None, bool]) -> AudioInfo | str:

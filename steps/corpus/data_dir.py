@@ -1,7 +1,7 @@
 """Kaldi data directories: read strictly, cut, and written."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from steps.errors import InputError
 
 T = TypeVar("T")
 
+LEFT_OUT = "left_out"
 _UNFINISHED = (".partial", ".old")  # the directories of steps.output.output_dir
 
 
@@ -244,6 +245,21 @@ def _portable(entry: str, base: Path) -> str:
     if file is None or file == parse_wav_entry(entry, Path()).path:
         return entry
     return str(file.absolute())
+
+
+def left_out(path: str | Path) -> dict[str, str]:
+    """Read the transcripts of utterances that a set had and that could not be used; none in most directories.
+
+    A test set never shrinks: scoring counts their words as deleted.
+    """
+    file = Path(path) / LEFT_OUT
+    return read_table(file, min_fields=2) if file.is_file() else {}
+
+
+def write_left_out(path: str | Path, text: Mapping[str, str]) -> None:
+    """Write what `left_out` reads, when there is any."""
+    if text:
+        write_table(Path(path) / LEFT_OUT, text)
 
 
 def file_name(utterance: str, suffix: str = "wav") -> str:

@@ -1,12 +1,13 @@
 """All that is wrong with a data directory at once, and a repaired copy of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
 
 from steps.corpus import checks
 from steps.corpus.checks import FILES, Problem, Table
-from steps.corpus.data_dir import DataDir, parse_segment, write_data_dir
+from steps.corpus.data_dir import LEFT_OUT, DataDir, left_out, parse_segment, write_data_dir, write_left_out
 from steps.errors import InputError
 from steps.output import output_dir
 
@@ -23,7 +24,8 @@ def find_problems(
     allow_commands : bool
         Run the commands of wav.scp; without it each is a problem.
     check_audio : bool
-        Open the audio. Headers are read for PCM, all samples for compressed files and those of floating-point numbers.
+        Open the audio. All samples are read of compressed files and those of floating-point numbers; of PCM the header
+        and as many as show that there is sound.
     nj : int
         Processes that open audio.
 
@@ -32,13 +34,16 @@ def find_problems(
     InputError
         When there is no such directory.
     """
-    return _examine(Path(path), allow_commands, check_audio, nj)[0]
+    return examine(path, allow_commands, check_audio, nj)[0]
 
 
 def fix_data_dir(
     path: str | Path, out: str | Path, allow_commands: bool = False, check_audio: bool = True, nj: int = 1
 ) -> list[str]:
     """Write a copy of a data directory without its fixable problems.
+
+    Its table ``left_out`` holds the transcripts of the utterances that were dropped, so that a test set keeps all its
+    words (see `steps.corpus.data_dir.left_out`).
 
     Returns
     -------
@@ -50,16 +55,23 @@ def fix_data_dir(
     InputError
         When `out` is there already, or no utterance would remain.
     """
-    path, out = Path(path), Path(out)
-    if out.exists():
+    if Path(out).exists():
         raise InputError(f"{out}: is there already; the repaired copy needs a new directory")
-    problems, data = _examine(path, allow_commands, check_audio, nj)
+    return write_repaired(*examine(path, allow_commands, check_audio, nj), Path(out))
+
+
+def write_repaired(problems: Sequence[Problem], data: DataDir, out: Path) -> list[str]:
+    """Do as `fix_data_dir` with what `examine` gave."""
+    path = data.path
     if not data.utt2spk:
         reasons = "\n".join(f"  {path}/{problem}" for problem in problems)
         raise InputError(f"{path}: cannot be repaired, no utterance would remain:\n{reasons}")
     with output_dir(out, mark="wav.scp") as part:
         write_data_dir(part, data)
-    others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in FILES and not _is_audio(p))
+        text = {row.id: row.rest for row in checks.load(path, "text", []).values() if row.rest}
+        write_left_out(part, {**left_out(path), **{utt: text[utt] for utt in text if utt not in data.text}})
+    known = {*FILES, LEFT_OUT}
+    others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in known and not _is_audio(p))
     return [
         *(f"{path}/{problem}: {problem.repair}" for problem in problems if problem.fixable),
         *(f"{path}/{name}: not copied" for name in others),
@@ -71,14 +83,17 @@ def _is_audio(path: Path) -> bool:
     return path.suffix[1:].upper() in soundfile.available_formats()
 
 
-def _examine(path: Path, allow_commands: bool, audio: bool, nj: int) -> tuple[list[Problem], DataDir]:
-    """Find the problems, and what remains of the directory without them."""
+def examine(
+    path: str | Path, allow_commands: bool = False, check_audio: bool = True, nj: int = 1
+) -> tuple[list[Problem], DataDir]:
+    """Do as `find_problems`, and give what remains of the directory without them."""
+    path = Path(path)
     if not path.is_dir():
         raise InputError(f"{path}: there is no such directory")
     problems: list[Problem] = []
     tables = {name: checks.load(path, name, problems) for name in FILES}
     if tables["wav.scp"]:
-        data = _consistent(path, tables, problems, allow_commands, audio, nj)
+        data = _consistent(path, tables, problems, allow_commands, check_audio, nj)
     else:
         data = DataDir(path, {}, {}, {})
         problems.append(Problem("wav.scp", 0, "there is no wav.scp, or no usable line in it"))

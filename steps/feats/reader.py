@@ -1,7 +1,7 @@
 """Features as models read them: normalised, with deltas, from files or straight from audio."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steps.corpus.data_dir import DataDir, read_data_dir
+from steps.corpus.data_dir import DataDir, left_out, read_data_dir, read_utterance_audio
+from steps.corpus.sound import is_silent
 from steps.corpus.tables import read_table
 from steps.errors import InputError
 from steps.feats.ark import read_array
@@ -22,6 +23,7 @@ from steps.feats.options import APPLIED_ON_READING, FeatureOptions, from_json, r
 from steps.files import read_json
 
 KINDS = ("fbank", "mfcc")
+SILENT = "silent"  # a list of the utterances that hold (almost) nothing but zeros
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +167,23 @@ def utterance_text(data_dir: str | Path) -> dict[str, str]:
     return _table_of(Path(data_dir), "text")
 
 
+def reference_text(data_dir: str | Path) -> dict[str, str]:
+    """As `utterance_text`, with the transcripts of utterances that could not be used (see `left_out`)."""
+    places = [Path(data_dir), *(Path(data_dir) / kind for kind in KINDS)]
+    return {**utterance_text(data_dir), **next(filter(None, map(left_out, places)), {})}
+
+
+def silent_utterances(data_dir: str | Path, utterances: Iterable[str], allow_commands: bool = False) -> set[str]:
+    """Find those of some utterances that hold (almost) nothing but zeros, as `steps.make_feats` noted or by audio."""
+    data_dir = Path(data_dir)
+    if (data_dir / "wav.scp").exists():
+        data = read_data_dir(data_dir)
+        return {utt for utt in utterances if is_silent(read_utterance_audio(data, utt, allow_commands)[0])}
+    notes = [place / SILENT for place in (data_dir, *(data_dir / kind for kind in KINDS))]
+    noted = next((read_table(note) for note in notes if note.is_file()), {})
+    return noted.keys() & set(utterances)
+
+
 def utterance_speakers(data_dir: str | Path) -> dict[str, str]:
     """Utterance id -> speaker id, of a data directory or of a set that `steps.make_feats` wrote."""
     return _table_of(Path(data_dir), "utt2spk")
@@ -255,6 +274,12 @@ def say_resampled(rates: Mapping[int, int], to_rate: int) -> None:
     for rate, count in sorted(rates.items()):
         if rate != to_rate:
             print(f"resampled {count} utterance{'s'[: count > 1]} from {rate} Hz to {to_rate} Hz")
+
+
+def say_silent(where: Path, silent: Sequence[str]) -> None:
+    """Name the utterances that hold (almost) nothing but zeros."""
+    if silent:
+        print(f"{where}: warning: (almost) nothing but zeros: {' '.join(silent)}")
 
 
 def say_short(where: Path, short: Sequence[str], kept: int) -> None:

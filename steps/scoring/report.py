@@ -45,8 +45,9 @@ def make_row(result: Score, characters: Counts, decode: Mapping[str, Any]) -> Ro
     Returns
     -------
     Row
-        ``model, set, lm, wer, errors, words, sub, ins, del, cer, utts, seconds, acoustic_scale, insertion_penalty,
-        seed``: ``wer`` and ``cer`` in percent, ``errors`` = ``sub + ins + del``, ``seconds`` of decoding. `merge` adds
+        ``model, set, lm, wer, errors, words, sub, ins, del, cer, utts, missing, seconds, acoustic_scale,
+        insertion_penalty, seed``: ``wer`` and ``cer`` in percent, ``errors`` = ``sub + ins + del``, ``missing`` the ids
+        of the utterances without a hypothesis, whose words count as deleted, ``seconds`` of decoding. `merge` adds
         ``chosen``.
     """
     total = result.total
@@ -60,6 +61,7 @@ def make_row(result: Score, characters: Counts, decode: Mapping[str, Any]) -> Ro
         "del": total.deletions,
         "cer": characters.wer,
         "utts": len(result.alignments),
+        "missing": result.missing,
         **{name: decode[name] for name in DECODED[3:]},
     }
 
@@ -119,13 +121,18 @@ def table(rows: Sequence[Row], intervals: Mapping[Key, tuple[float, float]] | No
             f"{row['errors']} / {row['words']}",
             *(row[name] for name in ("sub", "ins", "del")),
             f"{row['cer']:.2f}" if "cer" in row else "",  # rows that were written before there was one
-            row["utts"],
+            _utts(row),
         ]
         for row in rows
     ]
     align = ("left", "left", "left", *["right"] * 8)
     text = tabulate(lines, header, disable_numparse=True, colalign=align)
     return text + ("\n* chosen: the lowest WER on dev" if any(row["chosen"] for row in rows) else "")
+
+
+def _utts(row: Row) -> str:
+    lost = len(row.get("missing", ()))  # rows that were written before there was this name have none
+    return f"{row['utts'] - lost} of {row['utts']}" if lost else str(row["utts"])
 
 
 def read_results(path: Path) -> list[Row]:

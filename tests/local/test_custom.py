@@ -9,7 +9,8 @@ import soundfile
 from local.custom import copy_lm, custom
 from local.dict_dir import read_pronunciations
 from steps.cli import command
-from steps.corpus.data_dir import Segment, read_data_dir
+from steps.corpus import sound
+from steps.corpus.data_dir import Segment, left_out, read_data_dir
 from steps.errors import InputError
 
 ARPA = "\\data\\\nngram 1=4\n\n\\1-grams:\n-1 <s>\n-1 </s>\n-1 <unk>\n-1 maybe\n\n\\end\\\n"
@@ -18,7 +19,7 @@ ARPA = "\\data\\\nngram 1=4\n\n\\1-grams:\n-1 <s>\n-1 </s>\n-1 <unk>\n-1 maybe\n
 def write_set(path, text, speaker="a", rate=8000, wav=None):
     path.mkdir(parents=True)
     for utt in text:
-        soundfile.write(path / f"{utt}.wav", np.full(rate // 4, 0.1), rate)
+        soundfile.write(path / f"{utt}.wav", np.resize([0.1, -0.1], rate // 4), rate)
     table = wav or {utt: str(path / f"{utt}.wav") for utt in text}
     (path / "wav.scp").write_text("".join(f"{utt} {entry}\n" for utt, entry in sorted(table.items())))
     (path / "text").write_text("".join(f"{utt} {words}\n" for utt, words in sorted(text.items())))
@@ -134,6 +135,37 @@ def test_repairs_are_told(tmp_path, sets, capsys):
     assert "train/text:3: text without audio: 'a-3' is not in wav.scp: line dropped" in printed
     assert "not sorted" in printed
     assert read_data_dir(tmp_path / "data/train").utterances == ["a-1", "a-2"]
+
+
+def test_a_test_set_never_shrinks(tmp_path, sets, capsys):
+    test = write_set(tmp_path / "in/noisy", {f"d-{i}": "no yes" for i in range(4)}, "d")
+    (test / "d-1.wav").write_bytes(b"no audio")
+    (test / "text").write_text((test / "text").read_text() + "d-9 ja\n")
+    custom(tmp_path / "data", **{**sets, "test": [test]})
+    assert read_data_dir(tmp_path / "data/noisy").utterances == ["d-0", "d-2", "d-3"]
+    assert left_out(tmp_path / "data/noisy") == {"d-1": "no yes", "d-9": "ja"}
+    printed = capsys.readouterr().out
+    told = f"{test}: 2 of 5 utterances cannot be used and count as deleted words in the results: d-1 d-9\n"
+    assert told in printed
+    write_set(tmp_path / "other/noisy", {"d-0": "no"}, "d")
+    custom(tmp_path / "data", **{**sets, "test": [tmp_path / "other/noisy"]})
+    assert left_out(tmp_path / "data/noisy") == {}
+
+
+def test_what_is_doubtful_is_told(tmp_path, sets, capsys):
+    soundfile.write(sets["dev"] / "b-1.wav", np.zeros(8000), 8000)
+    custom(tmp_path / "data", **sets)
+    told = f"{sets['dev']}/wav.scp: warning: 1 recordings hold (almost) nothing but zeros: 'b-1'\n"
+    assert told in capsys.readouterr().out
+
+
+def test_audio_is_decoded_once(tmp_path, sets, monkeypatch):
+    soundfile.write(sets["dev"] / "b-1.wav", np.full(8000, 0.1), 8000, subtype="FLOAT")
+    read = []
+    decode = sound._decode
+    monkeypatch.setattr(sound, "_decode", lambda *arguments: read.append(arguments) or decode(*arguments))
+    custom(tmp_path / "data", **sets)
+    assert sum(arguments[0].subtype == "FLOAT" for arguments in read) == 1
 
 
 def test_what_cannot_be_repaired_is_listed_at_once(tmp_path, sets):

@@ -5,6 +5,7 @@ from pathlib import Path
 import kaldi_native_io
 import numpy as np
 import pytest
+import soundfile
 
 from nnet.config import ModelConfig, TrainConfig
 from steps.align import align_data
@@ -12,12 +13,14 @@ from steps.cli import command
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.errors import InputError
+from steps.feats.options import FbankOptions, MfccOptions
 from steps.feats.reader import load_features
 from steps.hmm.acoustic_model import load_acoustic_model
 from steps.hmm.alignments import read_aligned, read_alignments, write_alignments
 from steps.hmm.confidence import phone_log_posteriors
 from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phones
 from steps.lang.symbols import read_symbols
+from steps.make_feats import make_feats
 from steps.prepare_lang import prepare_lang
 from steps.search.beam import Weights
 from steps.train_nnet import train_nnet
@@ -150,6 +153,21 @@ def test_too_short_utterance_is_named_and_left_out(work, tmp_path, capsys):
     with pytest.raises(InputError, match=r"1 of 35 utterances cannot be aligned, more than the share of 0.02 allowed"):
         align_data(data, work / "lang", work / "mono", tmp_path / "strict", max_failed=0.02)
     assert not (tmp_path / "strict").exists()
+
+
+def test_a_recording_without_sound_is_named_as_such(work, tmp_path):
+    data = dev_set(work, tmp_path, dev_03="fa " * 500, dev_04="fa " * 500)
+    samples, rate = soundfile.read(data / "dev-03.wav")
+    soundfile.write(data / "dev-03.wav", 0 * samples, rate)
+    (data / "wav.scp").write_text((data / "wav.scp").read_text().replace(str(work / "data/dev"), str(data)))
+    rate = synthetic.RATE
+    make_feats(data, tmp_path / "feats", MfccOptions(sample_rate=rate), FbankOptions(sample_rate=rate))
+    for place in (data, tmp_path / "feats/dev"):
+        align_data(place, work / "lang", work / "mono", tmp_path / "ali")
+        failed = json.loads((tmp_path / "ali/failed.json").read_text())
+        assert list(failed) == ["dev-03", "dev-04"]
+        assert failed["dev-03"] == "there is no sound in it, (almost) nothing but zeros"
+        assert "shortest state path takes" in failed["dev-04"]
 
 
 def test_word_without_pronunciation(work, tmp_path):

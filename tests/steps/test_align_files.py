@@ -178,6 +178,10 @@ def test_files_that_cannot_be(work, tmp_path, write):
     fails(["a.wav", "a.txt", "b/a.flac", "a.txt"], r"a\.wav and .*b/a\.flac would both be called a; rename one of them")
     write("dev-00", "short.wav", lambda samples: samples[:150])
     fails(["short.wav", "a.txt"], r"short\.wav: it lasts 0\.019 s, which is less than a frame's 0\.025 s$")
+    write("dev-00", "zeros.wav", lambda samples: 0 * samples)
+    fails(["zeros.wav", "a.txt"], r"zeros\.wav: there is no sound in it: \(almost\) all its samples are zeros$")
+    write("dev-00", "phases.wav", lambda samples: np.stack([samples, -samples], axis=1))
+    fails(["phases.wav", "a.txt"], r"phases\.wav: its 2 channels hold sound, but cancel each other when .* averaged")
     assert not (tmp_path / "out").exists()
 
 

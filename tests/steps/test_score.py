@@ -50,8 +50,8 @@ def test_rows_and_details(work, capsys):
         ("test", "lstmp", 2, True),
         ("test", "mono", 0, False),
     ]
-    names = "model set lm wer errors words sub ins del cer utts seconds acoustic_scale insertion_penalty seed chosen"
-    assert all(" ".join(row) == names for row in results(work))
+    names = "model set lm wer errors words sub ins del cer utts missing seconds acoustic_scale insertion_penalty seed"
+    assert all(" ".join(row) == f"{names} chosen" for row in results(work))
     folder = work / "exp" / "lstmp" / "decode_test"
     assert "t1: [1/2] FOUR (FIVE->*)" in (folder / "wer.txt").read_text()
     assert (folder / "ref.trn").read_text() == "FOUR FIVE (t1)\nSIX (t2)\n"
@@ -88,6 +88,17 @@ def test_missing_hypothesis_is_said(work, capsys):
     decode(work, "tri", "decode_test", "t1 FOUR FIVE\n")
     score(work / "data", work / "exp")
     assert "tri/decode_test: 1 of 2 utterances have no hypothesis and count as deleted: t2" in capsys.readouterr().out
+
+
+def test_utterances_that_could_not_be_used_count_as_deleted(work, capsys):
+    (work / "data/test/left_out").write_text("t3 SEVEN EIGHT\n")
+    score(work / "data", work / "exp")
+    [row] = [row for row in results(work) if (row["model"], row["set"]) == ("mono", "test")]
+    assert (row["words"], row["del"], row["errors"], row["utts"], row["missing"]) == (5, 2, 2, 3, ["t3"])
+    printed = capsys.readouterr().out
+    assert "mono/decode_test: 1 of 3 utterances have no hypothesis and count as deleted: t3" in printed
+    assert " 2 of 3\n" in printed
+    assert (work / "exp/mono/decode_test/hyp.trn").read_text() == "FOUR FIVE (t1)\nSIX (t2)\n(t3)\n"
 
 
 def test_unfinished_directories_and_untranscribed_sets_are_left_out(work, capsys):

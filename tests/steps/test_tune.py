@@ -70,6 +70,15 @@ def test_one_point(work, tmp_path):
     assert len(json.loads((tmp_path / "out/tune.json").read_text())["grid"]) == 1
 
 
+def test_utterances_that_could_not_be_used_count_as_deleted(work, tmp_path, copy):
+    data = copy("feats/dev/mfcc")
+    tune(data, work / "graph", work / "mono", tmp_path / "before", SMALL)
+    (data / "left_out").write_text("lost-1 one two three\n")
+    tune(data, work / "graph", work / "mono", tmp_path / "out", SMALL)
+    before, now = (json.loads((tmp_path / f"{name}/tune.json").read_text())["best"] for name in ("before", "out"))
+    assert now["errors"] == before["errors"] + 3
+
+
 def test_no_penalties(work, tmp_path):
     grid = Grid(acoustic_scales=[0.1, 0.2], insertion_penalties=[])
     tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", grid)

@@ -11,12 +11,20 @@ import pytest
 import soundfile
 import torch
 
+from steps.corpus.tables import read_table
 from steps.errors import InputError
 from steps.feats.cmvn import apply_cmvn, cmvn_stats
 from steps.feats.compute import compute_features
 from steps.feats.deltas import add_deltas
 from steps.feats.options import FbankOptions, MfccOptions
-from steps.feats.reader import load_features, training_options, utterance_speakers, utterance_text
+from steps.feats.reader import (
+    load_features,
+    reference_text,
+    silent_utterances,
+    training_options,
+    utterance_speakers,
+    utterance_text,
+)
 from steps.make_feats import make_feats
 from tests.bench.features import speech_like
 
@@ -229,6 +237,18 @@ def test_short_utterances_are_named_and_left_out(tmp_path, capsys):
     assert list(load_features(tmp_path / "feats/data", options)) == ["s0-00", "s1-02"]
     assert list(load_features(tmp_path / "data", options)) == ["s0-00", "s1-02"]
     assert line in capsys.readouterr().out
+
+
+def test_what_is_left_out_and_what_is_silent_is_noted(tmp_path, capsys):
+    write_set(tmp_path / "data", [0.5, 0.024, 0.5])
+    soundfile.write(tmp_path / "data/s1-02.wav", np.zeros(4000), 8000)
+    (tmp_path / "data/left_out").write_text("s9-00 lost\n")
+    make_feats(tmp_path / "data", tmp_path / "feats", MFCC, FBANK)
+    assert f"{tmp_path}/data: warning: (almost) nothing but zeros: s1-02\n" in capsys.readouterr().out
+    text = read_table(tmp_path / "data/text")
+    for data in ("data", "feats/data", "feats/data/mfcc"):
+        assert reference_text(tmp_path / data) == {**text, "s9-00": "lost"}
+        assert silent_utterances(tmp_path / data, ["s0-00", "s1-02"]) == {"s1-02"}
 
 
 def test_nothing_but_short_utterances(tmp_path):

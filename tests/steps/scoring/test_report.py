@@ -36,6 +36,7 @@ def test_row():
             "del": 1,
             "cer": 100 * (1 + 6 + 5) / (13 + 4),  # W, " THREE", " FIVE"
             "utts": 2,
+            "missing": [],
             "seconds": 3.5,
             "acoustic_scale": 0.1,
             "insertion_penalty": 0.5,
@@ -43,6 +44,16 @@ def test_row():
             "chosen": False,
         }
     ]
+
+
+def test_utterances_without_a_hypothesis_are_in_the_table():
+    texts = {"a": "ONE", "b": "TWO", "c": "THREE"}, {"b": "TWO"}
+    lacking = make_row(score(*texts), score_characters(*texts).total, DECODE)
+    assert lacking["missing"] == ["a", "c"]
+    older = {name: value for name, value in row("old", "test", 5).items() if name != "missing"}
+    lines = table(merge([older], [lacking], set())).splitlines()
+    assert lines[2].endswith(" 1 of 3")
+    assert lines[3].endswith(" 1")
 
 
 def test_new_rows_replace_old_ones_of_the_same_key_and_others_stay():
