@@ -53,7 +53,7 @@ class FrameOptions:
     low_freq: float = 20.0
     high_freq: float = 0.0
     cmvn: Literal["speaker", "global", "none"] = "speaker"
-    cmvn_range: float = 30.0
+    cmvn_range: float = 20.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import soundfile
 from praatio import textgrid
 
 from steps.align import align_data
-from steps.align_files import align_files
+from steps.align_files import WIDE, align_files
 from steps.cli import command
 from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table, write_table
@@ -112,7 +112,7 @@ def test_same_as_the_alignment_of_a_data_directory(work, tmp_path, write):
     tables = {"wav.scp": files[0], "text": "deaf", "utt2spk": "dev-04"}
     for name, value in tables.items():
         write_table(tmp_path / "data" / name, {"dev-04": value})
-    align_data(tmp_path / "data", work / "lang", work / "mono", tmp_path / "ali")
+    align_data(tmp_path / "data", work / "lang", work / "mono", tmp_path / "ali", WIDE)
     export_ctm(tmp_path / "ali", work / "lang", tmp_path / "expected")
     command(align_files, [*files, "--model", str(work / "mono"), "--out", str(tmp_path / "out")])
     for name in ("words.ctm", "phones.ctm", "textgrid/dev-04.TextGrid"):
