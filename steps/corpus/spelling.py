@@ -47,7 +47,7 @@ class WordTable(Mapping[str, T]):
 
 def _first_spellings(words: Iterable[str]) -> dict[str, str]:
     spelling: dict[str, str] = {}
-    for word in words:
+    for word in dict.fromkeys(words):
         spelling.setdefault(nfc(word), word)
     return spelling
 

@@ -1,8 +1,8 @@
 """Lexicon files: Kaldi's, and those of other tools, with their marks of variants, probabilities and remarks."""
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
 from typing import NamedTuple
@@ -18,6 +18,7 @@ _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _VARIANT = re.compile(r"(.+)\(\d+\)", re.ASCII)
 _DISAMBIGUATION = re.compile(r"#\d+", re.ASCII)
 _BEFORE_TAB = re.compile(r"[^ \t]+\t")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SEPARATORS = ",;|"
 
 
@@ -139,10 +140,12 @@ def _without_remarks(lines: Sequence[tuple[int, str]]) -> tuple[list[tuple[int, 
     return kept, remarks
 
 
+@lru_cache
 def _is_number(field: str) -> bool:
     return _NUMBER.fullmatch(field) is not None
 
 
+@lru_cache
 def _has_point(field: str) -> bool:
     """Whether a field can only be a number: ``2`` may be a phone."""
     return _is_number(field) and not field.isdigit()
@@ -178,7 +181,7 @@ def _check_numbers(path: Path, rows: Sequence[Row], numbers: int) -> None:
 
 def _check_characters(path: Path, row: Row) -> None:
     for field in (row.word, *row.fields):
-        if strange := [c for c in field if unicodedata.category(c) == "Cc"]:
+        if strange := _CONTROL.search(field):
             raise InputError(
                 f"{path}:{row.line}: {field!r} holds the control character U+{ord(strange[0]):04X}; take it out"
             )
@@ -236,7 +239,7 @@ def _entry(path: Path, row: Row, numbers: int) -> Entry:
     if not phones:
         raise InputError(f"{place}: the word '{row.word}' has no phones after it")
     for phone in phones:
-        if phone == EPSILON or _DISAMBIGUATION.fullmatch(phone):
+        if phone == EPSILON or (phone[0] == "#" and _DISAMBIGUATION.fullmatch(phone)):
             raise InputError(f"{place}: the phone '{phone}' of '{row.word}' is reserved; give it another name")
         if _has_point(phone):
             raise InputError(
