@@ -28,7 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from steps.corpus.fields import BLANK, split_fields
+from steps.corpus.fields import split_fields, split_id
 from steps.errors import InputError
 from steps.output import fingerprint, state, writing
 
@@ -171,7 +171,7 @@ def _audio_state(path: Path) -> list[Any]:
     found = []
     for scp in sorted(path.rglob("wav.scp")):
         for line in scp.read_text(encoding="utf-8", errors="replace").split("\n"):
-            _, _, entry = line.strip(BLANK).partition(" ")
+            _, entry = split_id(line)
             # a path that may have spaces, or a command with paths among its words
             for name in (entry, *split_fields(entry)):
                 file = next((file for file in (Path(name), scp.parent / name) if name and file.is_file()), None)

@@ -20,6 +20,20 @@ def split_fields(text: str) -> list[str]:
     return _FIELD.findall(text)
 
 
+def split_id(line: str) -> tuple[str, str]:
+    r"""Split a table's line into the id and the rest, in which blanks stay as they are.
+
+    Example
+    -------
+    >>> split_id("call-1\tmy  calls/1.wav\n")
+    ('call-1', 'my  calls/1.wav')
+    """
+    line = line.strip(BLANK)
+    found = _FIELD.match(line)
+    name = found[0] if found else ""
+    return name, line[len(name) :].strip(BLANK)
+
+
 def visible(text: str) -> str:
     r"""Show spaces other than ASCII's by their numbers.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from steps.corpus.fields import BLANK, split_fields
+from steps.corpus.fields import BLANK, split_fields, split_id
 from steps.errors import InputError
 from steps.output import writing
 
@@ -68,7 +68,7 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
         del lines[-1]
     for number, raw in enumerate(lines, start=1):
         try:
-            text = raw.decode("utf-8").strip(BLANK)
+            text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             faults.append(Fault(number, f"line {number} is not UTF-8 (byte 0x{raw[error.start]:02x})", lost=True))
             continue
@@ -81,7 +81,7 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
             fault = f"'{fields[0]}' has {len(fields)} field(s) where at least {min_fields} are needed"
             faults.append(Fault(number, fault, lost=True))
         else:
-            rest = text[len(fields[0]) :].strip(BLANK) if verbatim else " ".join(fields[1:])
+            rest = split_id(text)[1] if verbatim else " ".join(fields[1:])
             rows[fields[0]] = Row(number, fields[0], rest)
     return list(rows.values()), sorted(faults)
 
