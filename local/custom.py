@@ -6,14 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from local.dict_dir import read_pronunciations, spell, write_dict_dir
+from local.dict_dir import spell, write_dict_dir
 from local.summary import print_summary
 from steps.cli import command
 from steps.corpus.audio import parse_wav_entry
 from steps.corpus.checks import Problem
 from steps.corpus.data_dir import LEFT_OUT, DataDir, left_out, read_data_dir, write_data_dir
+from steps.corpus.fields import split_fields, with_other_spaces
+from steps.corpus.spelling import spellings
 from steps.corpus.validate import examine, write_repaired
 from steps.errors import InputError
+from steps.lang.arpa import read_arpa
+from steps.lang.lexicon import read_dict_dir
+from steps.lang.lexicon_file import read_any_lexicon
+from steps.lang.lines import open_plain
+from steps.lang.symbols import UNK
 from steps.output import output_dir, writing
 
 DICT_FILES = ("silence_phones.txt", "nonsilence_phones.txt", "optional_silence.txt")
@@ -109,24 +116,15 @@ def copy_lm(model: Path, folder: Path) -> list[str]:
     Raises
     ------
     InputError
-        When there is no such file, or it is not an ARPA model.
+        When there is no such file, or as `steps.lang.arpa.read_arpa`.
     """
     if not model.is_file():
         raise InputError(f"{model}: there is no such language model")
-    content = model.read_bytes()
-    try:
-        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{model}: cannot be read as UTF-8 text, plain or gzipped ({error})") from error
-    _, header, unigrams = text.partition("\\1-grams:")
-    if "\\data\\" not in text or not header:
-        raise InputError(f"{model}: not an ARPA model, it lacks \\data\\ or \\1-grams:")
-    lines = unigrams.partition("\n\\")[0].splitlines()
+    words = read_arpa(model).vocabulary
     name = model.name.removesuffix(".gz").removesuffix(".arpa")
-    with writing(folder / f"{name}.arpa.gz") as part:
-        part.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
-    tags = ("<s>", "</s>", "<unk>", "<UNK>")
-    return [fields[1] for fields in map(str.split, lines) if len(fields) > 1 and fields[1] not in tags]
+    with writing(folder / f"{name}.arpa.gz") as part, open_plain(model) as content:
+        part.write_bytes(gzip.compress(content.read(), mtime=0))
+    return sorted(words - {UNK, UNK.lower()})
 
 
 def copy_dict_dir(source: Path, target: Path) -> str:
@@ -135,13 +133,14 @@ def copy_dict_dir(source: Path, target: Path) -> str:
     Raises
     ------
     InputError
-        When files that it needs are missing; all are listed.
+        When files that it needs are missing; all are listed. Also as `steps.lang.lexicon.read_dict_dir`.
     """
     missing = [name for name in DICT_FILES if not (source / name).is_file()]
     if not any((source / name).is_file() for name in ("lexicon.txt", "lexiconp.txt")):
         missing.insert(0, "lexicon.txt or lexiconp.txt")
     if missing:
         raise InputError(f"{source}: not a dict directory, it lacks {', '.join(missing)}")
+    read_dict_dir(source)  # so that what is wrong is said of this directory, not of the copy
     with output_dir(target) as part:
         for file in sorted(source.iterdir()):
             if file.is_file():
@@ -155,7 +154,7 @@ def prepare_dict(lexicon: Path | None, text: Mapping[str, str], lm_words: Sequen
     Parameters
     ----------
     lexicon : Path, optional
-        A dict directory or a file of ``word phone phone ...``.
+        A dict directory or a file in a form of `steps.lang.lexicon_file.read_any_lexicon`.
     text : mapping
         The training text, whose words are spelled when there is no lexicon.
     lm_words : sequence of str
@@ -171,13 +170,18 @@ def prepare_dict(lexicon: Path | None, text: Mapping[str, str], lm_words: Sequen
     if lexicon is not None and lexicon.is_dir():
         return copy_dict_dir(lexicon, target)
     if lexicon is not None:
-        pronunciations = read_pronunciations(lexicon)
-        note = f"lexicon: {len(pronunciations)} words of {lexicon}"
+        entries, form = read_any_lexicon(lexicon)
+        words = len({entry.word for entry in entries})
+        note = f"lexicon: {words} words, {len(entries)} pronunciations of {lexicon}, read as {form}"
     else:
-        pronunciations = spell({*lm_words, *(word for transcript in text.values() for word in transcript.split())})
-        note = f"lexicon: {len(pronunciations)} words of the training text and language model, by graphemes"
+        spoken = spellings(sorted({word for transcript in text.values() for word in split_fields(transcript)}))
+        entries = spell(spoken, "the training text")
+        entries += spell((word for word in lm_words if word not in spoken), "the language model")
+        note = f"lexicon: {len(entries)} words of the training text and language model, by graphemes"
+        if spaced := with_other_spaces(entry.word for entry in entries):
+            note += f"; {len(spaced)} of them with a space within that is not ASCII's, such as {spaced[0]}"
     shutil.rmtree(target, ignore_errors=True)  # a dict directory that was copied may have held more files
-    write_dict_dir(target, pronunciations)
+    write_dict_dir(target, entries)
     return note
 
 
@@ -252,7 +256,8 @@ def custom(
     test : list of Path
         Data directory for tests; give it again for more of them, which go by their directories' names.
     lexicon : Path, optional
-        A file of 'word phone phone ...' or a Kaldi dict directory; without it, words are spelled in graphemes.
+        A file of 'word phone phone ...', also with probabilities, CMUdict, a dictionary of Sphinx or MFA, or a Kaldi
+        dict directory; without it, words are spelled in graphemes.
     lm : Path, optional
         A language model in ARPA format, plain or gzipped.
     allow_commands : bool

@@ -4,7 +4,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from steps.corpus.spelling import spellings
 from steps.errors import InputError
+from steps.lang.lexicon_file import Entry
+from steps.lang.lines import listing
 from steps.output import writing
 
 Pronunciation = tuple[str, ...]
@@ -24,72 +27,85 @@ def grapheme_pronunciation(word: str) -> Pronunciation:
     return tuple(c for c in unicodedata.normalize("NFC", word.lower()) if unicodedata.category(c)[0] in "LMN")
 
 
-def spell(words: Iterable[str]) -> dict[str, list[Pronunciation]]:
+def spell(words: Iterable[str], source: str) -> list[Entry]:
     """Make a lexicon by graphemes; words in brackets, such as ``<noise>`` or ``[laughter]``, are spoken noise.
+
+    Parameters
+    ----------
+    words : iterable of str
+        Words that are the same in composed Unicode get one entry.
+    source : str
+        Where they stand, for messages.
 
     Raises
     ------
     InputError
         When words have no letter to spell.
     """
-    lexicon = {}
-    for word in words:
+    lexicon = []
+    for word in spellings(words):
         bracketed = len(word) > 2 and word[0] + word[-1] in ("<>", "[]")
-        lexicon[word] = [(SPOKEN_NOISE,) if bracketed else grapheme_pronunciation(word)]
-    silent = sorted(word for word, variants in lexicon.items() if not variants[0])
-    if silent:
+        lexicon.append(Entry(word, 1.0, (SPOKEN_NOISE,) if bracketed else grapheme_pronunciation(word)))
+    if silent := sorted(entry.word for entry in lexicon if not entry.phones):
         raise InputError(
-            f"{len(silent)} words have no letter to make a pronunciation of: {' '.join(silent[:20])}; take them out of "
-            "the text or give a lexicon"
+            f"{len(silent)} words of {source} have no letter to make a pronunciation of: {listing(silent, 20)}; take "
+            "them out of it or give a lexicon"
         )
     return lexicon
 
 
-def read_pronunciations(path: Path) -> dict[str, list[Pronunciation]]:
-    """Read ``word phone phone ...``, variants on lines of their own; empty lines and lines after ``#`` are skipped.
+def entries(lexicon: Mapping[str, Iterable[Pronunciation]]) -> list[Entry]:
+    """Give the entries of a lexicon by words: all with probability 1, repeated ones once.
 
-    Raises
-    ------
-    InputError
-        With file and line: no such file, not UTF-8, a word without phones.
+    Example
+    -------
+    >>> entries({"a": [("AH",), ("EY",), ("AH",)]})
+    [Entry(word='a', prob=1.0, phones=('AH',)), Entry(word='a', prob=1.0, phones=('EY',))]
     """
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such lexicon")
-    lexicon: dict[str, list[Pronunciation]] = {}
-    for number, raw in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        try:
-            word, *phones = raw.decode("utf-8").split() or ["#"]
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}:{number}: the line is not UTF-8 (byte 0x{raw[error.start]:02x})") from error
-        if word == "#":
-            continue
-        if not phones:
-            raise InputError(f"{path}:{number}: the word '{word}' has no phones")
-        variants = lexicon.setdefault(word, [])
-        if tuple(phones) not in variants:
-            variants.append(tuple(phones))
-    return lexicon
+    return [Entry(word, 1.0, phones) for word, variants in lexicon.items() for phones in dict.fromkeys(variants)]
 
 
-def write_dict_dir(path: Path, lexicon: Mapping[str, Iterable[Pronunciation]]) -> None:
+def by_word(lexicon: Iterable[Entry]) -> dict[str, list[Pronunciation]]:
+    """Word -> its pronunciations.
+
+    Example
+    -------
+    >>> by_word([Entry("a", 1.0, ("AH",)), Entry("a", 0.5, ("EY",))])
+    {'a': [('AH',), ('EY',)]}
+    """
+    words: dict[str, list[Pronunciation]] = {}
+    for entry in lexicon:
+        words.setdefault(entry.word, []).append(entry.phones)
+    return words
+
+
+def write_dict_dir(path: Path, lexicon: Iterable[Entry]) -> None:
     """Write a dict directory: lexicon.txt, silence_phones.txt, nonsilence_phones.txt and optional_silence.txt.
+
+    Where a pronunciation has a probability other than 1, lexiconp.txt as well; an older one is removed.
 
     Parameters
     ----------
     path : Path
         The directory.
-    lexicon : mapping
-        Word -> its pronunciations. ``!SIL SIL`` and ``<UNK> SPN`` are added.
+    lexicon : iterable of Entry
+        ``!SIL SIL`` and ``<UNK> SPN`` are added where it has no such words.
     """
-    whole = {**{word: [phones] for word, phones in SPECIAL_WORDS.items()}, **lexicon}
-    entries = sorted({(word, tuple(phones)) for word, variants in whole.items() for phones in variants})
-    nonsilence = sorted({phone for _, phones in entries for phone in phones} - {SILENCE, SPOKEN_NOISE})
+    whole = list(lexicon)
+    words = {entry.word for entry in whole}
+    whole += [Entry(word, 1.0, phones) for word, phones in SPECIAL_WORDS.items() if word not in words]
+    whole.sort(key=lambda entry: (entry.word, entry.phones))
+    nonsilence = sorted({phone for entry in whole for phone in entry.phones} - {SILENCE, SPOKEN_NOISE})
     files = {
-        "lexicon.txt": [f"{word} {' '.join(phones)}" for word, phones in entries],
+        "lexicon.txt": [" ".join((entry.word, *entry.phones)) for entry in whole],
+        "lexiconp.txt": [" ".join((entry.word, str(entry.prob), *entry.phones)) for entry in whole],
         "silence_phones.txt": [SILENCE, SPOKEN_NOISE],
         "nonsilence_phones.txt": nonsilence,
         "optional_silence.txt": [SILENCE],
     }
+    if all(entry.prob == 1 for entry in whole):
+        (path / "lexiconp.txt").unlink(missing_ok=True)
+        del files["lexiconp.txt"]
     for name, lines in files.items():
         with writing(path / name) as part:
-            part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")

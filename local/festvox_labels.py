@@ -6,6 +6,7 @@ from pathlib import Path
 
 from local.dict_dir import SILENCE, Pronunciation
 from steps.corpus.ctm import Token
+from steps.corpus.fields import split_fields
 from steps.errors import InputError
 
 PAUSE = "pau"
@@ -55,7 +56,7 @@ def read_labels(path: Path) -> list[Token]:
         raise InputError(f"{path}: there are no phones below a line '#'")
     phones: list[Token] = []
     end = 0.0
-    for number, line in enumerate(body.splitlines(), start=header.count("\n") + 2):
+    for number, line in enumerate(body.removesuffix("\n").split("\n"), start=header.count("\n") + 2):
         start, (end, phone) = end, _parse(line, f"{path}:{number}")
         if not end > start:
             raise InputError(f"{path}:{number}: '{phone}' ends at {end:g} s, but begins at {start:g} s")
@@ -67,7 +68,7 @@ def read_labels(path: Path) -> list[Token]:
 
 def _parse(line: str, place: str) -> tuple[float, str]:
     try:
-        end, _, phone = line.split()
+        end, _, phone = split_fields(line)
         return float(end), phone
     except ValueError as error:
         raise InputError(f"{place}: '{line}' is not 'end colour phone'") from error

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from local.dict_dir import SILENCE, write_dict_dir
+from local.dict_dir import SILENCE, entries, write_dict_dir
 from local.festvox_labels import pronunciations, read_labels, spoken_words
 from local.fetch import apt_download, unpack_deb
 from local.summary import print_summary
@@ -70,7 +70,7 @@ def read_sentences(path: Path) -> dict[str, list[str]]:
         With file and line, when a line is something else, or its sentence has no words or other characters.
     """
     sentences: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
         found = re.fullmatch(r'\(\s*(\S+)\s+"(.*)"\s*\)\s*', line)
         if not found or found[1] in sentences:
             raise InputError(f"{path}:{number}: '{line}' is not '( name \"sentence\" )' with a name of its own")
@@ -109,13 +109,13 @@ def prepare_festvox_ru(corpus: Path, data: Path) -> None:
     sets = {name: subset(whole, utterances) for name, utterances in stable_split(whole.text).items()}
     for name, part in sets.items():
         write_data_dir(data / name, part)
-    write_dict_dir(data / "local/dict", lexicon)
+    write_dict_dir(data / "local/dict", entries(lexicon))
     tokens = {utterance: [phone.text for phone in phones] for utterance, phones in labels.items()}
     times = ((place(utterance), phone) for utterance, phones in labels.items() for phone in phones)
     write_ctm(data / "local/reference/phones.ctm", times)
     write_data_dir(data / "local/phones", replace(whole, text={utt: " ".join(said) for utt, said in tokens.items()}))
     inventory = {SILENCE, *(phone for said in tokens.values() for phone in said)}
-    write_dict_dir(data / "local/dict_phones", {phone: [(phone,)] for phone in inventory})
+    write_dict_dir(data / "local/dict_phones", entries({phone: [(phone,)] for phone in inventory}))
     variants = sum(map(len, lexicon.values()))
     note = f"lexicon: {len(lexicon)} words, those of all sets (closed vocabulary), {variants} pronunciations, "
     print_summary(sets, f"{note}{len(inventory) - 1} phones and silence")

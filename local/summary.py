@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 
 from steps.corpus.audio import audio_info, parse_wav_entry
 from steps.corpus.data_dir import DataDir
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import spellings
 
 
 def hours(data: DataDir, allow_commands: bool = False) -> float:
@@ -26,7 +28,7 @@ def unseen_rate(text: Mapping[str, str], seen: Collection[str]) -> float:
     >>> unseen_rate({"a": "one two three four"}, {"one", "two", "four"})
     25.0
     """
-    words = [word for transcript in text.values() for word in transcript.split()]
+    words = [word for transcript in text.values() for word in split_fields(transcript)]
     return 100 * sum(word not in seen for word in words) / max(1, len(words))
 
 
@@ -42,11 +44,11 @@ def print_summary(sets: Mapping[str, DataDir], lexicon_note: str, allow_commands
     allow_commands : bool
         Run the commands in wav.scp to know their durations.
     """
-    seen = {word for transcript in sets["train"].text.values() for word in transcript.split()}
+    seen = spellings(word for transcript in sets["train"].text.values() for word in split_fields(transcript))
     columns = ("utterances", "hours", "speakers", "words", "vocabulary", "unseen in train")
     print(f"{'set':12}" + "".join(f"{column:>{len(column) + 3}}" for column in columns))
     for name, data in sets.items():
-        words = [word for transcript in data.text.values() for word in transcript.split()]
+        words = [word for transcript in data.text.values() for word in split_fields(transcript)]
         unseen = "" if name == "train" else f"{unseen_rate(data.text, seen):.1f}%"
         print(
             f"{name:12}{len(data.utterances):13}{hours(data, allow_commands):8.3f}{len(data.spk2utt):11}"

@@ -15,7 +15,9 @@ from steps.cli import command
 from steps.corpus.audio import AudioSource, audio_info, read_audio, resample
 from steps.corpus.ctm import Token
 from steps.corpus.data_dir import DataDir, write_data_dir
+from steps.corpus.fields import BLANK, split_fields
 from steps.corpus.sound import count_sounding
+from steps.corpus.spelling import say_respelled
 from steps.corpus.split import normalise_transcript
 from steps.errors import InputError
 from steps.export_ctm import write_labels
@@ -25,6 +27,7 @@ from steps.hmm.labels import read_labeller
 from steps.hmm.segments import frame_times
 from steps.hmm.training_graph import Pronouncer, read_pronouncer
 from steps.hmm.viterbi import AlignOptions
+from steps.lang.lines import listing
 from steps.parallel import jobs
 
 WIDE = AlignOptions(beam=40.0, retry_beam=1280.0)
@@ -134,7 +137,7 @@ def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
         )
     pairs: dict[str, tuple[Path, Path]] = {}
     for audio, transcript in zip(files[::2], files[1::2], strict=True):
-        name = re.sub(r"\s", "_", audio.stem)
+        name = re.sub(f"[{BLANK}]", "_", audio.stem)
         if name in pairs:
             raise InputError(f"{pairs[name][0]} and {audio} would both be called {name}; rename one of them")
         pairs[name] = audio, transcript
@@ -150,7 +153,7 @@ def read_words(path: Path, pronouncer: Pronouncer) -> str:
         When there is no such file or it is no text, holds no word, or one without a pronunciation.
     """
     try:
-        words = path.read_text(encoding="utf-8-sig").split()
+        words = split_fields(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -165,7 +168,8 @@ def read_words(path: Path, pronouncer: Pronouncer) -> str:
         except InputError as error:
             message = str(error).removeprefix("utterance ")
             raise InputError(f"{message}{_other_spellings(unknown, pronouncer)}") from error
-        print(f"{path}: taken as the unknown word: {', '.join(unknown)}")
+        print(f"{path}: taken as the unknown word: {listing(unknown)}")
+    say_respelled(path, pronouncer.words.respelled(words), "the lexicon")
     return " ".join(words)
 
 

@@ -2,13 +2,17 @@
 
 import json
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from steps.cli import command
+from steps.corpus.spelling import say_respelled, spellings
 from steps.errors import InputError
 from steps.hmm.topology import write_topo
-from steps.lang.lexicon import Dictionary, Entry, add_lex_disambig, listing, read_dict_dir
+from steps.lang.lexicon import Dictionary, add_lex_disambig, read_dict_dir
+from steps.lang.lexicon_file import Entry
 from steps.lang.lexicon_fst import lexicon_fst, write_fst
+from steps.lang.lines import listing
 from steps.lang.positions import (
     BOUNDARIES,
     nonsilence_variants,
@@ -62,8 +66,11 @@ def prepare_lang(
     if not 0 <= sil_prob < 1:
         raise InputError(f"sil_prob is {sil_prob}; the probability of silence has to be at least 0 and below 1")
     dictionary = read_dict_dir(dict_dir)
-    known = {entry.word for entry in dictionary.lexicon}
-    text = read_transcripts(train / "text")
+    spelling = spellings(entry.word for entry in dictionary.lexicon)
+    known = set(spelling)
+    spoken = read_transcripts(train / "text")
+    text = [[spelling.get(word, word) for word in words] for words in spoken]
+    say_respelled(train / "text", spelling.respelled(chain.from_iterable(spoken)), dictionary.lexicon_path)
     unknown = _words_without_pronunciation(text, known, train / "text", dictionary.lexicon_path, oov_to_unk)
     with output_dir(lang, mark="phones.txt") as part:
         variants = with_positions(dictionary) if position_dependent_phones else dictionary
@@ -101,7 +108,7 @@ def _words_without_pronunciation(
     if not oov_to_unk:
         raise InputError(
             f"{text_path}: {len(unknown)} words have no pronunciation in {lexicon_path}: {found}; "
-            f"add them there, or take them as {UNK} with --oov_to_unk"
+            f"add them there, or take them as {UNK} with --oov-to-unk"
         )
     if UNK not in known:
         raise InputError(

@@ -5,6 +5,7 @@ from typing import Any
 
 from steps.cli import command
 from steps.corpus.data_dir import left_out
+from steps.corpus.spelling import say_respelled
 from steps.corpus.tables import read_table
 from steps.errors import InputError
 from steps.files import read_json
@@ -136,6 +137,7 @@ def score_directory(text: Path, directory: Path) -> tuple[Row, tuple[float, floa
         raise InputError(f"{directory / 'text'} against {text}: {error}") from error
     if result.missing:
         print(f"{directory}: {_missing(result)}")
+    say_respelled(directory / "text", result.respelled, text)
     row, interval = make_row(result, characters, read_decode(directory)), confidence_interval(result)
     extra = {"wer_95": interval, "sentence_errors": result.sentence_errors}
     write_json(directory / "score.json", {**row, **extra})

@@ -28,6 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from steps.corpus.fields import split_fields, split_id
 from steps.errors import InputError
 from steps.output import fingerprint, state, writing
 
@@ -169,9 +170,10 @@ def _audio_state(path: Path) -> list[Any]:
     """Size and time of the files that the wav.scp files in a directory name."""
     found = []
     for scp in sorted(path.rglob("wav.scp")):
-        for line in scp.read_text(encoding="utf-8", errors="replace").splitlines():
-            _, _, entry = line.strip().partition(" ")
-            for name in (entry, *entry.split()):  # a path that may have spaces, or a command with paths among its words
+        for line in scp.read_text(encoding="utf-8", errors="replace").split("\n"):
+            _, entry = split_id(line)
+            # a path that may have spaces, or a command with paths among its words
+            for name in (entry, *split_fields(entry)):
                 file = next((file for file in (Path(name), scp.parent / name) if name and file.is_file()), None)
                 if file:
                     found.append(state(file))

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 from steps.cli import command
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import say_respelled, spellings
 from steps.errors import InputError
-from steps.lang.arpa import Arpa, perplexity, read_arpa, restrict, write_arpa
+from steps.lang.arpa import Arpa, perplexity, read_arpa, renamed, restrict, write_arpa
 from steps.lang.grammar_fst import grammar_fst
-from steps.lang.lexicon import listing, read_lexicon
+from steps.lang.lexicon_file import read_lexicon
+from steps.lang.lines import listing
 from steps.lang.ngram import train_ngram
 from steps.lang.symbols import UNK
 from steps.lang.transcripts import read_transcripts
@@ -35,8 +38,8 @@ def train_lm(data: Path, lang: Path, out: Path, lm: str = "bigram") -> None:
         the name of one in DATA/local/lm.
     """
     vocabulary = spoken_words(lang)
-    known = {entry.word for entry in read_lexicon(lang / "lexicon.txt")}
-    sentences = [[word if word in known else UNK for word in words] for words in read_transcripts(data / "train/text")]
+    known = spellings(entry.word for entry in read_lexicon(lang / "lexicon.txt"))
+    sentences = [[known.get(word, UNK) for word in words] for words in read_transcripts(data / "train/text")]
     if lm in ORDERS:
         name, model = lm, train_ngram(sentences, vocabulary.union(*sentences), ORDERS[lm])
     else:
@@ -64,7 +67,7 @@ def train_lm(data: Path, lang: Path, out: Path, lm: str = "bigram") -> None:
 def spoken_words(lang: Path) -> set[str]:
     """The words that have a pronunciation with a phone of speech: not <UNK>, !SIL and the like."""
     lexicon = read_lexicon(lang / "lexicon.txt")
-    speech = set((lang / "phones" / "nonsilence.txt").read_text(encoding="utf-8").split())
+    speech = set(split_fields((lang / "phones" / "nonsilence.txt").read_text(encoding="utf-8")))
     return {entry.word for entry in lexicon if not speech.isdisjoint(entry.phones)}
 
 
@@ -90,14 +93,29 @@ def lm_name(path: Path) -> str:
 
 
 def read_lm(path: Path, vocabulary: set[str]) -> Arpa:
-    """Read a ready model and restrict it to the vocabulary, saying what one and the other lack."""
+    """Read a ready model and restrict it to the vocabulary, saying what one and the other lack.
+
+    Words in another Unicode form than in the vocabulary get its spelling.
+    """
     model = read_arpa(path)
-    outside = sorted(set(model.words) - vocabulary)
-    if outside:
+    names = _other_spellings(model.vocabulary, vocabulary)
+    say_respelled(path, names, "the lexicon")
+    model = renamed(model, names)
+    if outside := sorted(model.vocabulary - vocabulary):
         print(f"{path}: {len(outside)} words that are not in the lexicon were dropped: {listing(outside, 20)}")
-    if missing := sorted(vocabulary - set(model.words)):
+    if missing := sorted(vocabulary - model.vocabulary):
         print(f"{path}: lacks {len(missing)} words of the lexicon, which cannot be recognised: {listing(missing, 20)}")
+    if only_longer := sorted(vocabulary & model.vocabulary - set(model.words)):
+        print(
+            f"{path}: lacks the 1-grams of {len(only_longer)} words of the lexicon, which can be recognised after the "
+            f"words of their longer n-grams only: {listing(only_longer, 20)}"
+        )
     return restrict(model, vocabulary)
+
+
+def _other_spellings(words: set[str], vocabulary: set[str]) -> dict[str, str]:
+    """Words of a model that the vocabulary has in another Unicode form, which the model does not have -> that form."""
+    return spellings(sorted(vocabulary - words)).respelled(spellings(sorted(words - vocabulary)))
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def test_nnet_knows_nothing_of_steps(file):
 
 
 @pytest.mark.parametrize("file", python_files("local", "**/*.py"))
-def test_recipes_code_knows_the_corpus_only(file):
-    allowed = ("local", "steps.corpus", "steps.errors", "steps.cli", "steps.output")
+def test_recipes_code_knows_corpus_and_language_only(file):
+    allowed = ("local", "steps.corpus", "steps.lang", "steps.errors", "steps.cli", "steps.output")
     assert {name for name in own(ROOT / file) if not within(name, *allowed)} == set()
 
 

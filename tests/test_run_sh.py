@@ -163,6 +163,13 @@ def test_help_lists_what_there_is():
         assert word in out
 
 
+def test_options_may_be_spelled_with_underscores(tmp_path):
+    folder = ["--workdir", tmp_path / "under_score"]
+    spelled = plan(*folder, "--oov_to_unk", "--lm_name=trigram", "--nj", "2")
+    assert spelled == plan(*folder, "--oov-to-unk", "--lm-name", "trigram", "--nj", "2")
+    assert any("--oov-to-unk" in arguments for _, _, arguments in spelled)
+
+
 @pytest.mark.parametrize("options", [["--frobnicate"], ["--frobnicate", "3"], ["--frobnicate=3"], ["-x"], ["lstmp"]])
 def test_unknown_option_lists_the_known_ones(options):
     errors = refused(*options)
@@ -191,8 +198,8 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--seed x", "--seed 'x'"),
         ("--recipe wsj", "no recipe 'wsj'; there are: an4 asterisk custom festvox_ru"),
         ("--language de", "--language is 'de'; there are en es fr it ru"),
-        ("--lm-name 4-gram", "recipe asterisk has no --lm-name 4-gram"),
-        ("--lm-name corpus", "recipe asterisk has no --lm-name corpus"),
+        ("--lm-name quadgram", "--lm-name is 'quadgram'; recipe asterisk has unigram bigram trigram, 1gram to 9gram"),
+        ("--lm-name corpus", "--lm-name is 'corpus'; recipe asterisk has unigram bigram trigram, 1gram to 9gram"),
         ("--lm none.arpa", "--lm needs a file or directory; there is no 'none.arpa'"),
         ("--recipe an4 --language en", "recipe an4 has no option --language, but --corpus"),
         ("--train conf", "recipe asterisk has no option --train, but --language --corpus"),

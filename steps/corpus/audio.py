@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from steps.corpus.fields import BLANK
 from steps.corpus.sound import AudioInfo, Sound, open_sound
 from steps.errors import InputError
 
@@ -50,10 +51,10 @@ def parse_wav_entry(entry: str, base: Path) -> AudioSource:
     >>> parse_wav_entry("sph2pipe -f wav a.sph |", Path("data/train")).command
     'sph2pipe -f wav a.sph'
     """
-    entry = entry.strip()
+    entry = entry.strip(BLANK)
     if not entry.endswith("|"):
         return AudioSource(path=_locate(entry, base))
-    command = entry[:-1].strip()
+    command = entry[:-1].strip(BLANK)
     file = _plain_file(command)
     return AudioSource(command=command) if file is None else AudioSource(path=_locate(file, base))
 

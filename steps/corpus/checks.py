@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from steps.corpus.audio import check_audio, parse_wav_entry, segment_fault, times_fault
 from steps.corpus.data_dir import Segment, invert, parse_channel, speakers
+from steps.corpus.fields import split_fields, with_other_spaces
 from steps.corpus.sound import MAX_MISSING, AudioInfo
 from steps.corpus.tables import Row, scan_table
 from steps.errors import InputError
@@ -189,6 +190,14 @@ def good_transcripts(path: Path, tables: dict[str, Table], source: str, problems
     return result
 
 
+def check_spaces(text: Table, problems: list[Problem]) -> None:
+    """Warn of words with spaces that separate nothing."""
+    spaced = {row.line: words for row in text.values() if (words := with_other_spaces(split_fields(row.rest)))}
+    for line, words in list(spaced.items())[:1]:
+        message = f"in {len(spaced)} transcripts a word holds a space that is not ASCII's, as in '{words[0]}', one word"
+        problems.append(Problem("text", line, message, warning=True))
+
+
 def good_utt2spk(path: Path, tables: dict[str, Table], source: str, problems: list[Problem]) -> dict[str, str]:
     """Give every utterance a speaker."""
     table = tables["utt2spk"]
@@ -208,7 +217,7 @@ def good_utt2spk(path: Path, tables: dict[str, Table], source: str, problems: li
     for row in tables[source].values():
         if row.id not in table:
             problems.append(Problem(source, row.line, f"utterance '{row.id}' has no speaker in utt2spk", f"it {own}"))
-    return {utt: table[utt].rest.split()[0] if utt in table else utt for utt in tables[source]}
+    return {utt: split_fields(table[utt].rest)[0] if utt in table else utt for utt in tables[source]}
 
 
 def check_spk2utt(path: Path, tables: dict[str, Table], problems: list[Problem]) -> None:
@@ -219,11 +228,11 @@ def check_spk2utt(path: Path, tables: dict[str, Table], problems: list[Problem])
         return
     if not (path / "utt2spk").is_file():
         return
-    expected = speakers({row.id: row.rest.split()[0] for row in tables["utt2spk"].values()})
+    expected = speakers({row.id: split_fields(row.rest)[0] for row in tables["utt2spk"].values()})
     for speaker in sorted({*expected, *tables["spk2utt"]}):
         row = tables["spk2utt"].get(speaker, Row(0, speaker, ""))
-        lacking = sorted(set(expected.get(speaker, [])) - set(row.rest.split()))
-        extra = sorted(set(row.rest.split()) - set(expected.get(speaker, [])))
+        lacking = sorted(set(expected.get(speaker, [])) - set(split_fields(row.rest)))
+        extra = sorted(set(split_fields(row.rest)) - set(expected.get(speaker, [])))
         differences = [f"{word} {_some(utts)}" for word, utts in (("lacks", lacking), ("has also", extra)) if utts]
         if differences:
             message = f"does not agree with utt2spk: speaker '{speaker}' {' and '.join(differences)}"

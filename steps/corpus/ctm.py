@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from steps.corpus.data_dir import DataDir
+from steps.corpus.fields import split_fields
 from steps.errors import InputError
 from steps.output import writing
 
@@ -86,15 +87,16 @@ def read_ctm(path: Path) -> dict[tuple[str, str], list[Token]]:
         With file and line, when it is missing, not UTF-8, or a line is not of that form.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
     tokens: dict[tuple[str, str], list[Token]] = {}
     for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.startswith(";;"):
-            recording, channel, token = _parse(line.split(), f"{path}:{number}")
+        fields = split_fields(line)
+        if fields and not line.startswith(";;"):
+            recording, channel, token = _parse(fields, f"{path}:{number}")
             tokens.setdefault((recording, channel), []).append(token)
     return tokens
 

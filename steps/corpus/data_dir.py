@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from steps.corpus.audio import parse_wav_entry, read_audio, times_fault
+from steps.corpus.fields import split_fields
 from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
 
@@ -90,7 +91,7 @@ def invert(spk2utt: dict[str, str]) -> dict[str, str]:
     >>> invert({"a": "a1 a2", "b": "b1"})
     {'a1': 'a', 'a2': 'a', 'b1': 'b'}
     """
-    return {utterance: speaker for speaker, utterances in spk2utt.items() for utterance in utterances.split()}
+    return {utterance: speaker for speaker, utterances in spk2utt.items() for utterance in split_fields(utterances)}
 
 
 def parse_segment(entry: str) -> Segment:
@@ -101,7 +102,7 @@ def parse_segment(entry: str) -> Segment:
     InputError
         When these are not three fields of which two are numbers.
     """
-    fields = entry.split()
+    fields = split_fields(entry)
     try:
         recording, start, end = fields[0], *map(float, fields[1:])
     except (ValueError, IndexError) as error:
@@ -119,7 +120,7 @@ def parse_channel(entry: str) -> int:
     InputError
         When it is something else.
     """
-    fields = entry.split()
+    fields = split_fields(entry)
     if len(fields) != 2 or fields[1] not in ("A", "B"):
         raise InputError(f"'{entry}' is not 'file channel' with A or B for the channel")
     return "AB".index(fields[1])

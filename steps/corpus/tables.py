@@ -1,10 +1,10 @@
 """Kaldi's tables: text files of one entry a line, an id and the rest."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from steps.corpus.fields import BLANK, split_fields, split_id
 from steps.errors import InputError
 from steps.output import writing
 
@@ -68,10 +68,11 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
         del lines[-1]
     for number, raw in enumerate(lines, start=1):
         try:
-            fields = raw.decode("utf-8").split()
+            text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             faults.append(Fault(number, f"line {number} is not UTF-8 (byte 0x{raw[error.start]:02x})", lost=True))
             continue
+        fields = split_fields(text)
         if not fields:
             faults.append(Fault(number, "the line is blank", lost=False))
         elif fields[0] in rows:
@@ -80,7 +81,7 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
             fault = f"'{fields[0]}' has {len(fields)} field(s) where at least {min_fields} are needed"
             faults.append(Fault(number, fault, lost=True))
         else:
-            rest = raw.decode("utf-8").strip()[len(fields[0]) :].strip() if verbatim else " ".join(fields[1:])
+            rest = split_id(text)[1] if verbatim else " ".join(fields[1:])
             rows[fields[0]] = Row(number, fields[0], rest)
     return list(rows.values()), sorted(faults)
 
@@ -121,13 +122,13 @@ def write_table(path: str | Path, table: Mapping[str, str]) -> None:
     Raises
     ------
     InputError
-        When an id holds white space or is empty, or an entry a line break.
+        When an id holds a space, tab or line break or is empty, or an entry a line break.
     """
     for key, rest in table.items():
-        if not key or re.search(r"\s", key):
+        if not key or set(BLANK) & set(key):
             raise InputError(f"{path}: the id '{key}' is empty or holds white space, which no table can hold")
         if "\n" in rest or "\r" in rest:
             raise InputError(f"{path}: the entry of '{key}' holds a line break, which no table can hold")
     with writing(path) as part:
-        text = "".join(f"{key} {rest}".rstrip() + "\n" for key, rest in sorted(table.items()))
+        text = "".join(f"{key} {rest}".rstrip(BLANK) + "\n" for key, rest in sorted(table.items()))
         part.write_bytes(text.encode("utf-8"))

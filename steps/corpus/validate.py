@@ -113,6 +113,7 @@ def _consistent(
     segments = dict(checks.good_segments(segments, tables, infos, problems))
     checks.check_unused_recordings(segments, wav, problems)
     transcripts = checks.good_transcripts(path, tables, source, problems)
+    checks.check_spaces(tables["text"], problems)
 
     kept = {utt for utt in segments if segments[utt].recording not in bad} if source == "segments" else set(wav) - bad
     if (path / "text").is_file():

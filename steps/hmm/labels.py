@@ -9,6 +9,7 @@ import kaldifst
 import numpy as np
 
 from steps.corpus.ctm import Token
+from steps.corpus.fields import split_fields
 from steps.errors import InputError
 from steps.hmm.alignments import Aligned, AlignedSet
 from steps.hmm.segments import FrameTimes, divide, phone_labels
@@ -95,7 +96,7 @@ class Labeller:
             return Token(text, start, stop, confidence)
 
         return Labels(
-            [token(word, i, i + count) for word, (i, count) in zip(text.split(), spans, strict=True)],
+            [token(word, i, i + count) for word, (i, count) in zip(split_fields(text), spans, strict=True)],
             [token(self.phone_names[phone], i, i + 1) for i, (phone, _, _) in enumerate(phones)],
         )
 

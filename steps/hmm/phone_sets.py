@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from pathlib import Path
 
+from steps.corpus.fields import split_fields
 from steps.errors import InputError
 from steps.hmm.topology import Topology, num_pdf_classes
 from steps.lang.lines import numbered_lines
@@ -43,9 +44,9 @@ def read_extra_questions(lang: Path) -> list[frozenset[int]]:
 def _read_lines(path: Path) -> list[frozenset[int]]:
     sets = []
     for line, text in numbered_lines(path):
-        if not all(phone.isdecimal() for phone in text.split()):
+        if not all(phone.isdecimal() for phone in split_fields(text)):
             raise InputError(f"{path}:{line}: '{text}' is not a list of phone-ids; make the lang directory again")
-        sets.append(frozenset(map(int, text.split())))
+        sets.append(frozenset(map(int, split_fields(text))))
     return [phones for phones in sets if phones]
 
 

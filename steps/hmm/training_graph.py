@@ -7,11 +7,14 @@ from pathlib import Path
 import kaldifst
 import numpy as np
 
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import WordTable
 from steps.errors import InputError
 from steps.hmm.graph import expand_phones, with_costs
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.tree import Tree
 from steps.lang.fst_arrays import FstArrays, read_fst, to_fst
+from steps.lang.lines import listing
 from steps.lang.symbols import RESERVED, UNK, read_symbols
 
 
@@ -23,14 +26,14 @@ class Pronouncer:
     ----------
     lexicon : StdVectorFst
         L without disambiguation symbols, phones in, words out.
-    words : dict
-        Word to word-id, of the words in the lexicon.
+    words : WordTable
+        Word, in any Unicode form, to word-id, of the words in the lexicon.
     oov_to_unk : bool
         Whether words without a pronunciation are taken as <UNK>, or refused.
     """
 
     lexicon: kaldifst.StdVectorFst
-    words: dict[str, int]
+    words: WordTable[int]
     oov_to_unk: bool = False
 
     def word_ids(self, utterance: str, text: str) -> list[int]:
@@ -41,21 +44,21 @@ class Pronouncer:
         InputError
             Naming the words without a pronunciation, when they are not taken as <UNK> or the lexicon has no <UNK>.
         """
-        missing = sorted({word for word in text.split() if word not in self.words})
+        missing = sorted({word for word in split_fields(text) if word not in self.words})
         if missing and not (self.oov_to_unk and UNK in self.words):
             instead = f"{UNK}, which needs one itself" if self.oov_to_unk else f"{UNK} with --oov-to-unk"
             raise InputError(
-                f"utterance {utterance}: no pronunciation for {', '.join(missing)}; "
+                f"utterance {utterance}: no pronunciation for {listing(missing)}; "
                 f"add them to the lexicon, or take them as {instead}"
             )
-        return [self.words[word] if word in self.words else self.words[UNK] for word in text.split()]
+        return [self.words[word] if word in self.words else self.words[UNK] for word in split_fields(text)]
 
 
 def read_pronouncer(lang: str | Path, oov_to_unk: bool = False) -> Pronouncer:
     """Read ``L.fst`` and ``words.txt`` of a lang directory."""
     lang = Path(lang)
     words = {word: i for word, i in read_symbols(lang / "words.txt").items() if word not in RESERVED}
-    return Pronouncer(read_fst(lang / "L.fst", "steps.prepare_lang"), words, oov_to_unk)
+    return Pronouncer(read_fst(lang / "L.fst", "steps.prepare_lang"), WordTable(words), oov_to_unk)
 
 
 def training_graph(

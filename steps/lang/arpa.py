@@ -5,11 +5,12 @@ All probabilities and back-off weights are log10, as in the files; -99 stands fo
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from steps.corpus.fields import BLANK, split_fields
 from steps.errors import InputError
 from steps.lang.lines import numbered_lines
 from steps.lang.symbols import BOS, EOS
@@ -18,6 +19,8 @@ from steps.output import writing
 Ngram = tuple[str, ...]
 ZERO = -99.0
 NO_MASS = 1e-30
+ROUNDING = 1e-5  # a log10 probability up to this is 0 that was rounded
+BINARY = {"mmap lm http://kheafield.com/code": "KenLM's", "SRILM_BINARY_NGRAM": "SRILM's"}  # by how the files begin
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Arpa:
     def words(self) -> list[str]:
         """The words that have a probability, sorted; without ``<s>`` and ``</s>``."""
         return sorted(word for (word,) in self.probs[0] if word not in (BOS, EOS))
+
+    @property
+    def vocabulary(self) -> set[str]:
+        """The words of all n-grams, without ``<s>`` and ``</s>``."""
+        return {word for table in self.probs for ngram in table for word in ngram} - {BOS, EOS}
 
 
 def log_prob(model: Arpa, ngram: Ngram) -> float:
@@ -64,6 +72,23 @@ def sentence_log_prob(model: Arpa, words: Sequence[str]) -> float:
     """Log10 probability of a whole sentence, its end included."""
     padded = (BOS, *words, EOS)
     return sum(log_prob(model, padded[max(0, i - model.order) : i]) for i in range(2, len(padded) + 1))
+
+
+def renamed(model: Arpa, names: Mapping[str, str]) -> Arpa:
+    """Write some words in another way, none of which the model has.
+
+    Example
+    -------
+    >>> renamed(Arpa([{("a",): -0.5, ("b",): -1.0}], {}), {"a": "A"}).words
+    ['A', 'b']
+    """
+    if not names:
+        return model
+
+    def rename(table: dict[Ngram, float]) -> dict[Ngram, float]:
+        return {tuple(names.get(word, word) for word in ngram): value for ngram, value in table.items()}
+
+    return Arpa([rename(table) for table in model.probs], rename(model.backoffs))
 
 
 @dataclass(frozen=True)
@@ -160,6 +185,12 @@ def read_arpa(path: str | Path) -> Arpa:
     for _, text in lines:
         if text == "\\data\\":
             break
+        for beginning, whose in BINARY.items():
+            if text.startswith(beginning):
+                raise InputError(
+                    f"{path}: this is a language model in {whose} binary format, which only {whose} programs read; "
+                    "give the ARPA file that it was made from"
+                )
     else:
         raise InputError(f"{path}: no line \\data\\; is this a language model in ARPA format?")
     counts, place, text = _read_counts(lines, path)
@@ -197,7 +228,7 @@ def _read_counts(lines: Iterator[tuple[str, str]], path: Path) -> tuple[list[int
         if not text.startswith("ngram "):
             break
         order, equals, count = text.removeprefix("ngram ").partition("=")
-        if not equals or not count.strip().isdecimal() or order.strip() != str(len(counts) + 1):
+        if not equals or not count.strip(BLANK).isdecimal() or order.strip(BLANK) != str(len(counts) + 1):
             raise InputError(f"{place}: '{text}' is not 'ngram {len(counts) + 1}=COUNT'")
         counts.append(int(count))
     if not counts:
@@ -216,18 +247,20 @@ def _read_section(
     """Fill `table` and `backoffs` with a section and give the line that follows it."""
     while True:
         place, text = _next_line(lines, path)
-        fields = text.split()
+        fields = split_fields(text)
         if text.startswith("\\") and len(fields) == 1:
             return place, text
-        if len(fields) not in (order + 1, order + 2):
-            raise InputError(f"{place}: '{text}' is not a {order}-gram: a number, {order} words, a back-off weight")
+        if not order + 1 <= len(fields) <= order + 1 + with_backoffs:
+            weight = ", a back-off weight or none" if with_backoffs else " (the longest have no back-off weight)"
+            raise InputError(f"{place}: '{text}' is not a {order}-gram: a number, {order} words{weight}")
         ngram = tuple(fields[1 : order + 1])
         if ngram in table:
             raise InputError(f"{place}: the {order}-gram '{' '.join(ngram)}' comes twice")
-        table[ngram] = _number(fields[0], place)
-        if table[ngram] > 0:
+        log_prob = _number(fields[0], place)
+        if log_prob > ROUNDING:
             raise InputError(f"{place}: the log10 probability {fields[0]} is above 0")
-        if len(fields) == order + 2 and with_backoffs and ngram[-1] != EOS:
+        table[ngram] = min(log_prob, 0.0)
+        if len(fields) == order + 2 and ngram[-1] != EOS:
             backoffs[ngram] = _number(fields[-1], place)
 
 

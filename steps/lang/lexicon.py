@@ -5,19 +5,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import nfc, spellings
 from steps.errors import InputError
-from steps.lang.lines import numbered_lines
-from steps.lang.symbols import EPSILON, RESERVED
-
-
-class Entry(NamedTuple):
-    """One pronunciation of a word; a word with variants has several."""
-
-    word: str
-    prob: float
-    phones: tuple[str, ...]
+from steps.lang.lexicon_file import Entry, marked_variants, read_lexicon
+from steps.lang.lines import listing, numbered_lines
+from steps.lang.symbols import EPSILON
 
 
 @dataclass(frozen=True)
@@ -32,61 +26,6 @@ class Dictionary:
     silence_phones: list[str]
     nonsilence_phones: list[str]
     optional_silence: str
-
-
-def read_lexicon(path: str | Path) -> list[Entry]:
-    """Read ``lexicon.txt`` (``word phone phone ...``) or ``lexiconp.txt`` (``word probability phone phone ...``).
-
-    Which of the two it is, the name tells: that of a lexicon with probabilities begins with ``lexiconp``. Entries that
-    repeat an earlier one are left out, and said.
-
-    Returns
-    -------
-    list of Entry
-        In the order of the file; probability 1 where the file has none.
-
-    Raises
-    ------
-    InputError
-        With file and line: a word without phones, a reserved word, a probability that is not in (0, 1]. Also when
-        there is no entry at all.
-    """
-    path = Path(path)
-    with_probs = path.name.startswith("lexiconp")
-    entries: dict[tuple[str, tuple[str, ...]], Entry] = {}
-    repeated = []
-    for line, text in numbered_lines(path):
-        if not text:
-            continue
-        entry = _parse_entry(text.split(), with_probs, f"{path}:{line}")
-        if (entry.word, entry.phones) in entries:
-            repeated.append(f"{entry.word} (line {line})")
-        entries.setdefault((entry.word, entry.phones), entry)
-    if not entries:
-        raise InputError(f"{path}: the lexicon is empty; it needs a line 'word phone phone ...' for each pronunciation")
-    if repeated:
-        print(f"{path}: {len(repeated)} entries repeat an earlier one and were dropped: {listing(repeated, 10)}")
-    return list(entries.values())
-
-
-def _parse_entry(fields: list[str], with_probs: bool, place: str) -> Entry:
-    word, *rest = fields
-    if word in RESERVED:
-        raise InputError(f"{place}: the word '{word}' is reserved; take it out of the lexicon")
-    prob = 1.0
-    if with_probs:
-        try:
-            prob = float(rest.pop(0)) if rest else 0.0
-        except ValueError:
-            prob = 0.0
-        if not 0 < prob <= 1:
-            raise InputError(
-                f"{place}: the second field of '{' '.join(fields)}' has to be a probability above 0 and up to 1; "
-                "a lexicon without probabilities is named lexicon.txt"
-            )
-    if not rest:
-        raise InputError(f"{place}: the word '{word}' has no phones after it")
-    return Entry(word, prob, tuple(rest))
 
 
 def read_dict_dir(path: str | Path) -> Dictionary:
@@ -115,19 +54,28 @@ def read_dict_dir(path: str | Path) -> Dictionary:
         raise InputError(f"{path / 'optional_silence.txt'}: holds {found}, but has to hold one of silence_phones.txt")
     lexicon_path = path / "lexiconp.txt" if (path / "lexiconp.txt").exists() else path / "lexicon.txt"
     lexicon = read_lexicon(lexicon_path)
-    _check_phones(lexicon_path, lexicon, {*silence, *nonsilence})
+    if variants := marked_variants(entry.word for entry in lexicon):
+        print(
+            f"{lexicon_path}: warning: {len(variants)} words look like marked variants, such as {min(variants)}; in "
+            "Kaldi's lexicon all variants of a word are written alike, and these are words of their own"
+        )
+    listed = spellings([*silence, *nonsilence])
+    _check_phones(lexicon_path, lexicon, listed)
+    lexicon = [entry._replace(phones=tuple(listed[phone] for phone in entry.phones)) for entry in lexicon]
     return Dictionary(lexicon_path, lexicon, silence, nonsilence, optional[0])
 
 
 def _read_phones(path: Path) -> list[str]:
     phones: list[str] = []
+    known: set[str] = set()
     for line, text in numbered_lines(path):
-        for phone in text.split():
+        for phone in split_fields(text):
             if phone == EPSILON or re.fullmatch(r"#\d+", phone):
                 raise InputError(f"{path}:{line}: the phone '{phone}' is reserved; give it another name")
-            if phone in phones:
+            if nfc(phone) in known:
                 raise InputError(f"{path}:{line}: the phone '{phone}' is listed twice")
             phones.append(phone)
+            known.add(nfc(phone))
     if not phones:
         raise InputError(f"{path}: no phone is listed")
     return phones
@@ -169,15 +117,3 @@ def add_lex_disambig(lexicon: Sequence[Entry]) -> tuple[list[Entry], int]:
             entry = entry._replace(phones=(*entry.phones, f"#{given[entry.phones]}"))
         marked.append(entry)
     return marked, max(given.values(), default=0)
-
-
-def listing(items: Sequence[str], most: int = 100) -> str:
-    """Join items for a message, the first `most` of them.
-
-    Example
-    -------
-    >>> listing(["a", "b", "c"], 2)
-    'a, b and 1 more'
-    """
-    shown = ", ".join(items[:most]) or "nothing"
-    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from steps.corpus.fields import split_fields
 from steps.errors import InputError
-from steps.lang.lexicon import Dictionary, listing
-from steps.lang.lines import numbered_lines
+from steps.lang.lexicon import Dictionary
+from steps.lang.lines import listing, numbered_lines
 
 SUFFIXES = {"begin": "_B", "end": "_E", "internal": "_I", "singleton": "_S"}  # by the names in word_boundary.txt
 NONWORD = "nonword"
@@ -104,7 +105,7 @@ def plain_names(lang: Path, phones: Iterable[str]) -> dict[str, str]:
     positions = {}
     if (lang / BOUNDARIES).exists():
         for line, text in numbered_lines(lang / BOUNDARIES):
-            phone, *position = text.split() or [""]
+            phone, *position = split_fields(text) or [""]
             if len(position) != 1 or position[0] not in {NONWORD, *SUFFIXES}:
                 raise InputError(
                     f"{lang / BOUNDARIES}:{line}: '{text}' is not a phone and one of {', '.join([NONWORD, *SUFFIXES])}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from steps.corpus.fields import split_fields
 from steps.errors import InputError
 from steps.lang.lines import numbered_lines
 from steps.output import writing
@@ -52,7 +53,7 @@ def read_symbols(path: str | Path) -> dict[str, int]:
     symbols: dict[str, int] = {}
     numbers = set()
     for line, text in numbered_lines(path):
-        fields = text.split()
+        fields = split_fields(text)
         if len(fields) != 2 or not fields[1].isdecimal():
             raise InputError(f"{path}:{line}: '{text}' is not a symbol and its number")
         symbol, number = fields[0], int(fields[1])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from steps.corpus.fields import split_fields
 from steps.corpus.tables import read_table
 from steps.errors import InputError
 
@@ -14,7 +15,7 @@ def read_transcripts(path: str | Path) -> list[list[str]]:
     InputError
         When there is not a word in it.
     """
-    text = [words.split() for words in read_table(path).values()]
+    text = [split_fields(words) for words in read_table(path).values()]
     if not any(text):
         raise InputError(f"{path}: there is no transcript in it")
     return text

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import nfc
 from steps.scoring.wer import Counts, Pair, Score, count
 
 _TRN_ID = str.maketrans("()", "[]")  # sclite takes the last "(" of a line for the id's
@@ -83,7 +85,7 @@ def trn(texts: Mapping[str, str]) -> str:
 
     sclite gives some characters a meaning that they do not have here: after ``;`` come a word's attributes, ``{``
     opens alternatives, and ``@`` stands for no word. ``;`` can be escaped by a backslash; the other two cannot, and
-    become the full-width characters ``｛`` and ``＠``.
+    become the full-width characters ``｛`` and ``＠``. Words are written composed (NFC), because sclite compares bytes.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def trn(texts: Mapping[str, str]) -> str:
     >>> trn({"spk-2": "", "spk-1": r"YES; {NO"})
     'YES\\; ｛NO (spk-1)\n(spk-2)\n'
     """
-    lines = ([*map(_trn_word, texts[utt].split()), f"({utt.translate(_TRN_ID)})"] for utt in sorted(texts))
+    lines = ([*map(_trn_word, split_fields(nfc(texts[utt]))), f"({utt.translate(_TRN_ID)})"] for utt in sorted(texts))
     return "".join(" ".join(line) + "\n" for line in lines)
 
 

@@ -1,11 +1,13 @@
 """Word error rate: the errors of one alignment of each hypothesis with its reference."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jiwer
 import numpy as np
 
+from steps.corpus.fields import split_fields
+from steps.corpus.spelling import nfc
 from steps.errors import InputError
 
 Pair = tuple[str, str]  # a word of the reference and the one of the hypothesis opposite it; "" where there is none
@@ -41,10 +43,13 @@ class Score:
         For every utterance of the reference, sorted by id, its words and those opposite them.
     missing : list of str
         Utterances without a hypothesis; all their words count as deleted.
+    respelled : dict of str to str
+        Words of the hypotheses that are right and in another Unicode form than in the references -> those of these.
     """
 
     alignments: dict[str, list[Pair]]
     missing: list[str]
+    respelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> Counts:
@@ -80,8 +85,9 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
     Parameters
     ----------
     reference, hypothesis : mapping of str to str
-        Utterance id to its words, separated by whitespace. A hypothesis may be empty. An utterance that has none was
-        not decoded: its words are deleted ones, as in Kaldi's ``compute-wer --mode=all``, and it is listed.
+        Utterance id to its words, separated by spaces. A hypothesis may be empty. An utterance that has none was not
+        decoded: its words are deleted ones, as in Kaldi's ``compute-wer --mode=all``, and it is listed. Words are the
+        same that are so in composed Unicode (NFC); in an alignment both are then spelled as in the reference.
 
     Returns
     -------
@@ -104,7 +110,7 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
     if not utterances:
         raise InputError("there are no reference transcripts to score against")
     for utt in utterances:
-        if not reference[utt].split():
+        if not split_fields(reference[utt]):
             raise InputError(f"utterance {utt} has an empty reference transcript; leave it out of the set's text")
     unknown = sorted(set(hypothesis) - set(reference))
     if unknown:
@@ -113,20 +119,27 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
             "decode the data that the references belong to"
         )
     words = jiwer.process_words(
-        [reference[utt] for utt in utterances],
-        [hypothesis.get(utt, "") for utt in utterances],
+        [nfc(reference[utt]) for utt in utterances],
+        [nfc(hypothesis.get(utt, "")) for utt in utterances],
         reference_transform=_split,
         hypothesis_transform=_split,
     )
-    aligned = zip(words.references, words.hypotheses, words.alignments, strict=True)
+    spelled = {
+        utt: _pairs(split_fields(reference[utt]), split_fields(hypothesis.get(utt, "")), chunks)
+        for utt, chunks in zip(utterances, words.alignments, strict=True)
+    }
+    respelled = {hyp: ref for pairs in spelled.values() for ref, hyp in pairs if ref != hyp and nfc(ref) == nfc(hyp)}
     return Score(
-        alignments={utt: _pairs(*one) for utt, one in zip(utterances, aligned, strict=True)},
+        alignments={
+            utt: [(ref, ref if nfc(ref) == nfc(hyp) else hyp) for ref, hyp in pairs] for utt, pairs in spelled.items()
+        },
         missing=[utt for utt in utterances if utt not in hypothesis],
+        respelled=respelled,
     )
 
 
 def _split(texts: list[str]) -> list[list[str]]:
-    return [text.split() for text in texts]
+    return [split_fields(text) for text in texts]
 
 
 def _pairs(reference: list[str], hypothesis: list[str], chunks: list[jiwer.AlignmentChunk]) -> list[Pair]:
@@ -150,7 +163,7 @@ def score_characters(reference: Mapping[str, str], hypothesis: Mapping[str, str]
 
 
 def _spell(texts: Mapping[str, str]) -> dict[str, str]:
-    return {utt: " ".join("_".join(text.split())) for utt, text in texts.items()}
+    return {utt: " ".join("_".join(split_fields(nfc(text)))) for utt, text in texts.items()}
 
 
 def confidence_interval(result: Score, samples: int = 1000, seed: int = 0) -> tuple[float, float]:

@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 import yaml
 
-from local.dict_dir import SILENCE, write_dict_dir
+from local.dict_dir import SILENCE, entries, write_dict_dir
 from local.festvox_labels import read_labels
 from steps.align import align_data
 from steps.corpus.ctm import Token, place, read_ctm, write_ctm
@@ -117,7 +117,7 @@ def write_data(spoken: Path, data: Path) -> None:
     write_data_dir(data / "test", subset(whole, test))
     write_data_dir(data / "train", subset(whole, whole.utterances[TEST:]))
     phones = {phone for said in text.values() for phone in said.split()}
-    write_dict_dir(data / "local/dict", {phone: [(phone,)] for phone in phones})
+    write_dict_dir(data / "local/dict", entries({phone: [(phone,)] for phone in phones}))
     tokens = ((place(utterance), phone) for utterance in test for phone in labels[utterance])
     write_ctm(data / "local/reference/phones.ctm", tokens)
 

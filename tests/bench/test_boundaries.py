@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from local.dict_dir import write_dict_dir
+from local.dict_dir import entries, write_dict_dir
 from steps.corpus.ctm import Token, place, write_ctm
 from steps.errors import InputError
 from tests.bench import boundaries
@@ -28,7 +28,7 @@ def workdir(tmp_path_factory):
     lines = (f"{utt} {' '.join(phone.text for phone in phones)}\n" for utt, phones in sorted(spoken.items()))
     (data / "local/phones/text").write_text("".join(lines))
     write_reference(data, spoken)
-    write_dict_dir(data / "local/dict_phones", {phone: [(phone,)] for phone in ("SIL", *synthetic.TONES)})
+    write_dict_dir(data / "local/dict_phones", entries({phone: [(phone,)] for phone in ("SIL", *synthetic.TONES)}))
     return work
 
 
@@ -83,6 +83,6 @@ def test_offsets_are_the_models_minus_the_labels(workdir, tmp_path, capsys, monk
 
 def test_phones_that_are_not_the_models(workdir, tmp_path):
     data = shutil.copytree(workdir / "data", tmp_path / "data")
-    write_dict_dir(data / "local/dict_phones", {phone: [(phone,)] for phone in ("SIL", "G", *synthetic.TONES)})
+    write_dict_dir(data / "local/dict_phones", entries({phone: [(phone,)] for phone in ("SIL", "G", *synthetic.TONES)}))
     with pytest.raises(InputError, match=r"dict_phones has 9 phones, not the 8 of .*data/lang"):
         boundaries.phone_lang(data, tmp_path / "lang")

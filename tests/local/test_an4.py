@@ -7,9 +7,10 @@ import pytest
 import soundfile
 
 from local.an4 import an4, download_an4, restrict_unigrams
-from local.dict_dir import read_pronunciations
+from local.dict_dir import by_word
 from steps.corpus.data_dir import read_data_dir
 from steps.errors import InputError
+from steps.lang.lexicon_file import read_lexicon
 
 LM = """Comment with ngram 1=nr
 \\data\\
@@ -61,11 +62,17 @@ def test_prepare(tmp_path, capsys):
     assert test.text == {"fcaw-an406-b": "GO"}
     assert train.text["s00-an1-b"] == "GO"
     assert train.wav["s00-cen2-b"] == str(tmp_path / "an4/wav/an4_clstk/s00/cen2-s00-b.wav")
-    assert read_pronunciations(data / "local/dict/lexicon.txt")["A"] == [("AH",), ("EY",)]
     assert "dev speakers, every tenth of the training speakers: s09 s19" in capsys.readouterr().out
     model = gzip.decompress((data / "local/lm/corpus.arpa.gz").read_bytes()).decode()
     assert model.startswith("\\data\\\nngram 1=3\nngram 2=1\n")
     assert "WEAN" not in model
+    assert by_word(read_lexicon(data / "local/dict/lexicon.txt")) == {
+        "!SIL": [("SIL",)],
+        "<UNK>": [("SPN",)],
+        "A": [("AH",), ("EY",)],
+        "B": [("B", "IY")],
+        "GO": [("G", "OW")],
+    }
     assert model.endswith("\\2-grams:\n0.0 <s> </s>\n\\end\\\n")
 
 

@@ -10,9 +10,10 @@ import soundfile
 
 import local.asterisk
 from local.asterisk import asterisk, download_asterisk, find_prompts, make_lexicon, select_prompts
-from local.dict_dir import read_pronunciations
+from local.dict_dir import by_word
 from steps.corpus.data_dir import read_data_dir
 from steps.errors import InputError
+from steps.lang.lexicon_file import read_lexicon
 
 PROMPTS = {
     "activated": "Activated.",
@@ -84,7 +85,7 @@ def test_prepare(tmp_path, capsys, debian):
         "pls-try\tno recording",
         "silence/1\tsilence",
     ]
-    lexicon = read_pronunciations(data / "local/dict/lexicon.txt")
+    lexicon = by_word(read_lexicon(data / "local/dict/lexicon.txt"))
     assert set(lexicon) == {"!SIL", "<UNK>", "activated", "at", "goodbye", "ray", "seven", "x"}
     assert lexicon["seven"] == [("S", "EH", "V", "AH", "N")]
     assert (data / "local/dict/silence_phones.txt").read_text() == "SIL\nSPN\n"

@@ -14,8 +14,8 @@ from local.asterisk_text import (
     read_prompts,
     stage_direction,
 )
-from local.dict_dir import read_pronunciations
 from steps.errors import InputError
+from steps.lang.lexicon_file import read_any_lexicon
 
 
 @pytest.mark.parametrize(
@@ -130,4 +130,4 @@ def test_the_recipes_tables_can_be_read_and_mean_something(language):
         if row.prompt == "*":
             assert all(re.fullmatch(r"([^\W\d_]+'?[^\W\d_]*( |$))+", words) for words in (row.wrong, row.right)), row
             assert (row.wrong + row.right).islower()
-    assert read_pronunciations(RECIPE / f"lexicon-{language}.txt")
+    assert read_any_lexicon(RECIPE / f"lexicon-{language}.txt")

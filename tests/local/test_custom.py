@@ -7,11 +7,14 @@ import pytest
 import soundfile
 
 from local.custom import copy_lm, custom
-from local.dict_dir import read_pronunciations
+from local.dict_dir import by_word
 from steps.cli import command
 from steps.corpus import sound
 from steps.corpus.data_dir import Segment, left_out, read_data_dir
 from steps.errors import InputError
+from steps.lang.arpa import read_arpa
+from steps.lang.lexicon import read_dict_dir
+from steps.lang.lexicon_file import read_lexicon
 
 ARPA = "\\data\\\nngram 1=4\n\n\\1-grams:\n-1 <s>\n-1 </s>\n-1 <unk>\n-1 maybe\n\n\\end\\\n"
 
@@ -81,7 +84,7 @@ def test_graphemes_of_training_text_and_lm(tmp_path, sets):
     lm = tmp_path / "my.arpa"
     lm.write_text(ARPA)
     custom(tmp_path / "data", **sets, lm=lm)
-    lexicon = read_pronunciations(tmp_path / "data/local/dict/lexicon.txt")
+    lexicon = by_word(read_lexicon(tmp_path / "data/local/dict/lexicon.txt"))
     assert lexicon == {
         "!SIL": [("SIL",)],
         "<UNK>": [("SPN",)],
@@ -100,9 +103,43 @@ def test_lexicon_file(tmp_path, sets):
     lexicon.write_text("# mine\nyes Y EH S\nyes Y AE\nno N OW\nyes Y EH S\n")
     custom(tmp_path / "data", **sets, lexicon=lexicon)
     folder = tmp_path / "data/local/dict"
-    assert read_pronunciations(folder / "lexicon.txt")["yes"] == [("Y", "AE"), ("Y", "EH", "S")]
+    assert by_word(read_lexicon(folder / "lexicon.txt"))["yes"] == [("Y", "AE"), ("Y", "EH", "S")]
     assert (folder / "nonsilence_phones.txt").read_text().split() == ["AE", "EH", "N", "OW", "S", "Y"]
     assert (folder / "lexicon.txt").read_text().splitlines()[:2] == ["!SIL SIL", "<UNK> SPN"]
+
+
+def test_lexicon_with_probabilities(tmp_path, sets, capsys):
+    lexicon = tmp_path / "english_mfa.dict"
+    lexicon.write_text("yes\t0.99\t0.14\t1.0\t1.0\tY EH S\nyes\t0.25\t0.1\t1.2\t0.9\tY AE\nno\tN OW\n")
+    custom(tmp_path / "data", **sets, lexicon=lexicon)
+    folder = tmp_path / "data/local/dict"
+    lines = ["!SIL 1.0 SIL", "<UNK> 1.0 SPN", "no 1.0 N OW", "yes 0.25 Y AE", "yes 0.99 Y EH S"]
+    assert (folder / "lexiconp.txt").read_text().splitlines() == lines
+    assert (folder / "nonsilence_phones.txt").read_text().split() == ["AE", "EH", "N", "OW", "S", "Y"]
+    assert [entry.prob for entry in read_dict_dir(folder).lexicon] == [1, 1, 1, 0.25, 0.99]
+    assert (
+        f"lexicon: 2 words, 3 pronunciations of {lexicon}, read as 'word probability phone phone ...'; 3 more columns "
+        "of numbers left out (of silence, as in MFA's dictionaries); 1 lines without numbers, which get probability 1"
+    ) in capsys.readouterr().out
+    lexicon.write_text("yes Y EH S\nno N OW\n")
+    custom(tmp_path / "data", **sets, lexicon=lexicon)
+    assert not (folder / "lexiconp.txt").exists()
+
+
+def test_words_in_two_unicode_forms_are_spelled_once(tmp_path, sets):
+    (sets["train"] / "text").write_text("a-1 yes no\na-2 l'e\u0301te\u0301\n")
+    (tmp_path / "my.arpa").write_text(ARPA.replace("maybe", "l'\u00e9t\u00e9"))
+    custom(tmp_path / "data", **sets, lm=tmp_path / "my.arpa")
+    lexicon = by_word(read_lexicon(tmp_path / "data/local/dict/lexicon.txt"))
+    assert sorted(lexicon) == ["!SIL", "<UNK>", "l'e\u0301te\u0301", "no", "yes"]
+
+
+def test_gzipped_lm_of_any_name(tmp_path):
+    model = tmp_path / "my.arpa"
+    model.write_bytes(gzip.compress(ARPA.encode()))
+    assert copy_lm(model, tmp_path / "out") == ["maybe"]
+    assert gzip.decompress((tmp_path / "out/my.arpa.gz").read_bytes()).decode() == ARPA
+    assert read_arpa(model) == read_arpa(tmp_path / "out/my.arpa.gz")
 
 
 def test_dict_dir_is_copied_whole(tmp_path, sets):
@@ -122,6 +159,9 @@ def test_dict_dir_is_copied_whole(tmp_path, sets):
     assert {p.name: p.read_text() for p in copied.iterdir()} == files
     custom(tmp_path / "data", **sets)  # and none of it stays
     assert not (copied / "lexiconp.txt").exists()
+    (source / "lexiconp.txt").write_text("no 1.5 N OW\n")
+    with pytest.raises(InputError, match=rf"{source}/lexiconp.txt:1: .* has to be a probability"):
+        custom(tmp_path / "data", **sets, lexicon=source)
     (source / "optional_silence.txt").unlink()
     (source / "lexiconp.txt").unlink()
     with pytest.raises(InputError, match=r"lacks lexicon.txt or lexiconp.txt, optional_silence.txt"):
@@ -208,9 +248,13 @@ def test_speakers_of_training_are_told_of(tmp_path, sets, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"one two\n", r"not an ARPA model, it lacks"),
-        (b"\x1f\x8bbroken", r"cannot be read as UTF-8 text, plain or gzipped"),
-        (b"\\data\\\n\\1-grams:\n-1 \xff\n", r"cannot be read as UTF-8 text"),
+        (b"one two\n", r"lm.arpa: no line \\data\\; is this a language model in ARPA format\?"),
+        (b"\x1f\x8bbroken", r"lm.arpa: damaged gzip file"),
+        (ARPA.replace("maybe", "\xff").encode("latin-1"), r"lm.arpa:8: not UTF-8 \(byte 0xff\)"),
+        (
+            b"mmap lm http://kheafield.com/code format version 5\n\0\0\xff",
+            r"lm.arpa: this is .* in KenLM's binary format",
+        ),
     ],
 )
 def test_bad_lm(tmp_path, content, message):
@@ -225,7 +269,7 @@ def test_bad_lm(tmp_path, content, message):
     ("content", "message"),
     [
         (b"yes Y EH S\nno\n", r"lexicon.txt:2: the word 'no' has no phones"),
-        (b"yes Y\n\xe9t\xe9 e\n", r"lexicon.txt:2: the line is not UTF-8 \(byte 0xe9\)"),
+        (b"yes Y\n\xe9t\xe9 e\n", r"lexicon.txt:2: not UTF-8 \(byte 0xe9\)"),
     ],
 )
 def test_bad_lexicon(tmp_path, sets, content, message):
@@ -236,8 +280,12 @@ def test_bad_lexicon(tmp_path, sets, content, message):
 
 def test_words_without_letters(tmp_path, sets):
     (sets["train"] / "text").write_text("a-1 yes -- no\na-2 <noise> [laugh]\n")
-    with pytest.raises(InputError, match=r"1 words have no letter to make a pronunciation of: --; take them out"):
+    with pytest.raises(InputError, match=r"1 words of the training text have no letter .*: --; take them out of it"):
         custom(tmp_path / "data", **sets)
+    (sets["train"] / "text").write_text("a-1 yes no\na-2 <noise> [laugh]\n")
+    (tmp_path / "my.arpa").write_text(ARPA.replace("maybe", "--"))
+    with pytest.raises(InputError, match=r"1 words of the language model have no letter .*: --; take them out of it"):
+        custom(tmp_path / "data", **sets, lm=tmp_path / "my.arpa")
 
 
 def test_command_line_takes_several_tests(tmp_path, sets, monkeypatch):

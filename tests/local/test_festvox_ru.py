@@ -8,11 +8,12 @@ import pytest
 import soundfile
 
 import local.festvox_ru
-from local.dict_dir import read_pronunciations
+from local.dict_dir import by_word
 from local.festvox_ru import festvox_ru, prepare_festvox_ru
 from steps.corpus.ctm import read_ctm
 from steps.corpus.data_dir import read_data_dir
 from steps.errors import InputError
+from steps.lang.lexicon_file import read_lexicon
 from steps.prepare_lang import prepare_lang
 
 VOICE = "usr/share/festival/voices/russian/msu_ru_nsh_clunits"
@@ -55,7 +56,7 @@ def test_prepare(tmp_path, capsys):
     ]
     assert sets["dev"].wav == {"nsh-ru_0002": f"{tmp_path}/corpus/{VOICE}/wav/ru_0002.wav"}
     assert sets["dev"].utt2spk == {"nsh-ru_0002": "nsh"}
-    assert read_pronunciations(data / "local/dict/lexicon.txt") == {
+    assert by_word(read_lexicon(data / "local/dict/lexicon.txt")) == {
         "!SIL": [("SIL",)],
         "<UNK>": [("SPN",)],
         "да": [("d", "a"), ("d", "aa")],
@@ -169,7 +170,7 @@ def test_the_real_corpus(tmp_path, monkeypatch):
     sets = {name: read_data_dir(tmp_path / name) for name in ("train", "dev", "test")}
     assert [len(part.utterances) for part in sets.values()] == [493, 57, 70]
     assert sum(len(text.split()) for part in sets.values() for text in part.text.values()) == 9422
-    lexicon = read_pronunciations(tmp_path / "local/dict/lexicon.txt")
+    lexicon = by_word(read_lexicon(tmp_path / "local/dict/lexicon.txt"))
     assert (len(lexicon), sum(map(len, lexicon.values()))) == (4963 + 2, 5280 + 2)
     assert lexicon["гусев"] == [tuple(f"g uu ss {rest}".split()) for rest in ("ae f", "ae v", "i f", "i v")]
     reference = read_ctm(tmp_path / "local/reference/phones.ctm")

@@ -3,6 +3,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import kaldifst
 import librosa
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import soundfile
 from praatio import textgrid
 
 from steps.align import align_data
-from steps.align_files import WIDE, align_files
+from steps.align_files import WIDE, align_files, read_words
 from steps.cli import command
 from steps.corpus.ctm import read_ctm
+from steps.corpus.spelling import WordTable
 from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
 from steps.export_ctm import export_ctm
+from steps.hmm.training_graph import Pronouncer
 from tests.steps import synthetic
 
 
@@ -206,3 +209,14 @@ def test_lang_directory(work, tmp_path, write, copy):
         command(align_files, [*arguments, str(work / "lang")])
     with pytest.raises(SystemExit, match="the following arguments are required: model"):
         command(align_files, [*files, "--out", str(tmp_path / "out")])
+
+
+def test_words_of_a_transcript_in_another_unicode_form(tmp_path, capsys):
+    pronouncer = Pronouncer(kaldifst.StdVectorFst(), WordTable({"\u00e9t\u00e9": 1, "5\u00a0000": 2}))
+    transcript = tmp_path / "one.txt"
+    transcript.write_text("e\u0301te\u0301\n 5\u00a0000 e\u0301te\u0301")
+    assert read_words(transcript, pronouncer) == "e\u0301te\u0301 5\u00a0000 e\u0301te\u0301"
+    assert f"{transcript}: 1 words are in another Unicode form" in capsys.readouterr().out
+    transcript.write_text("5 000")
+    with pytest.raises(InputError, match="no pronunciation for 000, 5"):
+        read_words(transcript, pronouncer)

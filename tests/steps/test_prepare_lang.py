@@ -8,6 +8,7 @@ import yaml
 
 from steps.errors import InputError
 from steps.hmm.topology import read_topo
+from steps.hmm.training_graph import read_pronouncer
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 
@@ -187,6 +188,38 @@ def test_words_without_pronunciation(corpus, capsys):
     assert "2 words without pronunciation are taken as <UNK>: maybe (2), perhaps (1)" in capsys.readouterr().out
     assert facts["oov_rate"] == pytest.approx(3 / 10)
     assert facts["oov_to_unk"] is True
+
+
+def test_advice_of_the_option_is_as_run_sh_has_it(corpus):
+    (corpus / "train" / "text").write_text("u1 maybe\n")
+    with pytest.raises(InputError, match=r"or take them as <UNK> with --oov-to-unk$"):
+        run(corpus)
+
+
+def test_words_of_the_text_in_another_unicode_form(corpus, capsys):
+    composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    (corpus / "dict" / "lexicon.txt").write_text(DICT["lexicon"] + f"{composed} EH\n")
+    (corpus / "train" / "text").write_text(TEXT + f"u4 {decomposed} yes {decomposed}\n")
+    facts = run(corpus)
+    assert (facts["oov_rate"], facts["words_not_in_train"]) == (0, 3)
+    words = read_symbols(corpus / "lang" / "words.txt")
+    assert composed in words
+    assert decomposed not in words
+    pronouncer = read_pronouncer(corpus / "lang")
+    assert pronouncer.word_ids("u4", f"{decomposed} {composed}") == [words[composed]] * 2
+    said = capsys.readouterr().out
+    assert said.count("words are in another Unicode form (composed or decomposed) than in") == 1
+    assert (
+        f"text: 1 words are in another Unicode form (composed or decomposed) than in {corpus}/dict/lexicon.txt" in said
+    )
+
+
+def test_other_spaces_than_asciis_are_part_of_words(corpus):
+    (corpus / "dict" / "lexicon.txt").write_text(DICT["lexicon"] + "5\u00a0000 EH\n")
+    (corpus / "train" / "text").write_text("u4 5\u00a0000 yes\n")
+    run(corpus)
+    words = read_symbols(corpus / "lang" / "words.txt")
+    assert read_pronouncer(corpus / "lang").word_ids("u4", "yes 5\u00a0000") == [words["yes"], words["5\u00a0000"]]
 
 
 def test_no_unk_to_take_words_as(corpus):

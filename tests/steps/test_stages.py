@@ -212,7 +212,9 @@ def test_audio_that_a_wav_scp_names_counts(runner, tmp_path):
         file.write_text("sound")
     (corpus / "beside.wav").write_text("sound")
     entries = [audio[0], audio[1], f"flac -c -d -s {audio[2]} |", "beside.wav"]
-    (corpus / "wav.scp").write_text("".join(f"u{i} {entry}\n" for i, entry in enumerate(entries)))
+    (corpus / "wav.scp").write_text(
+        "".join(f"u{i}{blank}{entry}\n" for i, (blank, entry) in enumerate(zip(" \t \t", entries, strict=True)))
+    )
     plan = [("data", "fake", "ok", corpus, runner.work / "data")]
     assert runner.ran(plan) == ["data"]
     assert runner.ran(plan) == []

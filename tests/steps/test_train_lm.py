@@ -1,6 +1,7 @@
 import gzip
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -96,19 +97,65 @@ def test_graph_determinises_and_accepts_every_word(corpus, lm):
     assert kaldifst.compose(graph, kaldifst.make_linear_acceptor([words["<UNK>"]])).num_states == 0
 
 
-@pytest.mark.parametrize("name", ["small.arpa", "small.arpa.gz", "small.lm"])
+@pytest.mark.parametrize("name", ["small.arpa", "small.arpa.gz", "small.lm", "zipped.arpa"])
 def test_users_language_model(corpus, capsys, name):
-    (corpus / name).write_bytes(gzip.compress(ARPA.encode()) if name.endswith(".gz") else ARPA.encode())
+    (corpus / name).write_bytes(gzip.compress(ARPA.encode()) if "z" in name else ARPA.encode())
     facts = run(corpus, str(corpus / name))
     model = read_arpa(corpus / "lm/lm.arpa")
     assert model.words == ["no", "yes"]
     total = sum(10 ** log_prob(model, ("no", word)) for word in ("no", "yes", "</s>"))
     assert total == pytest.approx(1, abs=1e-5)
-    assert facts["lm"] == "small"
+    assert facts["lm"] == name.partition(".")[0]
     assert facts["order"] == 2
     said = capsys.readouterr().out
     assert "2 words that are not in the lexicon were dropped: <UNK>, NO" in said
     assert "lacks 1 words of the lexicon, which cannot be recognised: know" in said
+
+
+def test_word_without_a_unigram(corpus, capsys):
+    (corpus / "small.arpa").write_text(ARPA.replace("no NO", "no know"))
+    run(corpus, str(corpus / "small.arpa"))
+    said = capsys.readouterr().out
+    assert "cannot be recognised" not in said
+    assert (
+        "lacks the 1-grams of 1 words of the lexicon, which can be recognised after the words of their longer n-grams "
+        "only: know"
+    ) in said
+    assert ("no", "know") in read_arpa(corpus / "lm/lm.arpa").probs[1]
+
+
+COMPOSED, DECOMPOSED = "\u00e9t\u00e9", "e\u0301te\u0301"
+
+
+@pytest.mark.parametrize(("in_text", "in_lm"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_unicode_forms_of_a_word_are_the_same(corpus, capsys, in_text, in_lm):
+    (corpus / "dict/lexicon.txt").write_text(DICT["lexicon"] + f"{COMPOSED} EH\n")
+    (corpus / "data/train/text").write_text(TEXT + f"u4 {in_text} yes\n")
+    shutil.rmtree(corpus / "lang")
+    prepare_lang(corpus / "data/train", corpus / "dict", corpus / "lang")
+    assert run(corpus)["oov_rate"] == 0
+    assert read_arpa(corpus / "lm/lm.arpa").words == ["know", "no", "yes", COMPOSED]
+    model = corpus / "small.arpa"
+    model.write_text(ARPA.replace("NO", in_lm))
+    capsys.readouterr()
+    run(corpus, str(model))
+    assert ("no", COMPOSED) in read_arpa(corpus / "lm/lm.arpa").probs[1]
+    assert (f"{model}: 1 words are in another Unicode form" in capsys.readouterr().out) == (in_lm == DECOMPOSED)
+    model.write_text(ARPA.replace("NO", COMPOSED).replace("<UNK>", DECOMPOSED))
+    run(corpus, str(model))
+    assert f"1 words that are not in the lexicon were dropped: {DECOMPOSED}" in capsys.readouterr().out
+
+
+def test_other_spaces_than_asciis_are_part_of_words(corpus):
+    (corpus / "dict/lexicon.txt").write_text(DICT["lexicon"] + "5\u00a0000 EH\n")
+    shutil.rmtree(corpus / "lang")
+    prepare_lang(corpus / "data/train", corpus / "dict", corpus / "lang")
+    (corpus / "small.arpa").write_text(ARPA.replace("NO", "5\u00a0000"))
+    run(corpus, str(corpus / "small.arpa"))
+    assert ("no", "5\u00a0000") in read_arpa(corpus / "lm/lm.arpa").probs[1]
+    (corpus / "data/train/text").write_text(TEXT + "u4 5\u00a0000 yes 5\n")
+    assert run(corpus, "bigram")["ngrams"][0] == 7  # with 5 as the unknown word
+    assert ("5\u00a0000", "yes") in read_arpa(corpus / "lm/lm.arpa").probs[1]
 
 
 @pytest.mark.parametrize("name", ["corpus.arpa", "corpus.arpa.gz"])

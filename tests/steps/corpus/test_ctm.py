@@ -50,6 +50,12 @@ def test_what_touches_does_so_in_the_file(tmp_path_factory, times, confidence):
         assert math.isclose(one.end, other.start, abs_tol=1e-9)
 
 
+def test_other_spaces_than_asciis_are_part_of_words(tmp_path):
+    path = tmp_path / "words.ctm"
+    write_ctm(path, [(Place("r", "1", 0.0), Token("5\u00a0000\u2028\x85", 0.5, 0.75))])
+    assert read_ctm(path) == {("r", "1"): [Token("5\u00a0000\u2028\x85", 0.5, 0.75)]}
+
+
 def test_reading(tmp_path):
     path = tmp_path / "ref.ctm"
     path.write_text(";; by hand\nr A 0.5 .25 one\n\nr B 0 1 x 0.5 lex\nr A 1 0.125 two 0.75\n")

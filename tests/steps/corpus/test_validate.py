@@ -339,3 +339,10 @@ def test_whatever_the_tables_hold(tmp_path_factory, files):
         return
     read_data_dir(fixed)
     assert all(problem.warning or "is a command" in problem.message for problem in find_problems(fixed))
+
+
+def test_spaces_that_separate_no_words_are_warned_of(make_data_dir):
+    path = make_data_dir(text=TEXT.replace("three", "5\u00a0000").replace("five six", "no\u3000no"))
+    assert listed(path) == [
+        "text:2: warning: in 2 transcripts a word holds a space that is not ASCII's, as in '5\\u00a0000', one word"
+    ]

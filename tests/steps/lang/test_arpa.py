@@ -61,9 +61,29 @@ def test_plain_and_gz(tmp_path):
     assert model.words == ["a", "b"]
     assert model.probs[1] == {("<s>", "a"): -0.1, ("a", "</s>"): -0.2, ("b", "a"): -0.4}
     assert model.backoffs == {("<s>",): -0.3, ("a",): -0.2, ("b",): -0.1}
-    with gzip.open(tmp_path / "lm.arpa.gz", "wb") as file:
-        file.write(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
-    assert read_arpa(tmp_path / "lm.arpa.gz") == model
+    for name in ("lm.arpa.gz", "zipped.arpa"):  # not the name tells, but the content
+        with gzip.open(tmp_path / name, "wb") as file:
+            file.write(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+        assert read_arpa(tmp_path / name) == model
+    (tmp_path / "plain.gz").write_text(GOOD)
+    assert read_arpa(tmp_path / "plain.gz") == model
+
+
+SPACES = ["\u00a0", "\u3000", "\u2028", "\x85", "\x0b", "\x0c", "\x1c"]
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_other_spaces_are_part_of_words(tmp_path, space):
+    model = read_arpa(
+        written(tmp_path, GOOD.replace("-0.6\tb\t", f"-0.6\tb{space}000\t").replace("b a", f"b{space}000 a"))
+    )
+    assert model.words == ["a", f"b{space}000"]
+    assert model.backoffs[f"b{space}000",] == -0.1
+    assert log_prob(model, (f"b{space}000", "a")) == -0.4
+
+
+def test_probabilities_rounded_up_are_one(tmp_path):
+    assert log_prob(read_arpa(written(tmp_path, GOOD.replace("-0.4\tb a", "1e-07\tb a"))), ("b", "a")) == 0
 
 
 def test_backing_off(tmp_path):
@@ -84,6 +104,15 @@ def test_backing_off(tmp_path):
         ("-0.6\tb\t-0.1", "-o.6\tb\t-0.1", "lm.arpa:11: '-o.6' is not a log10 probability"),
         ("-0.6\tb\t-0.1", "-0.6\tb\tnan", "lm.arpa:11: 'nan' is not a log10"),
         ("-0.6\tb\t-0.1", "0.6\tb\t-0.1", "lm.arpa:11: the log10 probability 0.6 is above 0"),
+        ("-0.6\tb\t-0.1", "0.001\tb\t-0.1", "lm.arpa:11: the log10 probability 0.001 is above 0"),
+        ("-0.6\tb\t-0.1", "-0.6\tb c\t-0.1", "lm.arpa:11: '-0.6\tb c\t-0.1' is not a 1-gram"),
+        ("-0.4\tb a", "-0.4\tb a 000", r"lm.arpa:16: '-0.4\tb a 000' is not a 2-gram: a number, 2 words \(the longest"),
+        (
+            "A comment.",
+            "mmap lm http://kheafield.com/code format version 5",
+            "KenLM's binary format, .*; give the ARPA",
+        ),
+        ("A comment.", "SRILM_BINARY_NGRAM_002", "SRILM's binary format"),
         ("-0.6\tb\t-0.1", "-0.6", "lm.arpa:11: '-0.6' is not a 1-gram"),
         ("-0.4\tb a", "-0.4\ta </s>", "lm.arpa:16: the 2-gram 'a </s>' comes twice"),
         ("\\2-grams:", "\\3-grams:", r"lm.arpa:13: '\\3-grams:' stands where the section \\2-grams:"),
@@ -110,7 +139,7 @@ def test_truncated_gz_and_missing_file(tmp_path):
     path.write_bytes(gzip.compress(GOOD.encode())[:-20])
     with pytest.raises(InputError, match="damaged gzip file"):
         read_arpa(path)
-    path.write_text(GOOD)
+    path.write_bytes(b"\x1f\x8bbroken")
     with pytest.raises(InputError, match="damaged gzip file after line 0"):
         read_arpa(path)
     with pytest.raises(InputError, match=r"lm: there is no such file"):

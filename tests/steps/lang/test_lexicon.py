@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.errors import InputError
-from steps.lang.lexicon import Entry, add_lex_disambig, read_dict_dir, read_lexicon
+from steps.lang.lexicon import add_lex_disambig, read_dict_dir
+from steps.lang.lexicon_file import Entry, read_lexicon
 from steps.lang.symbols import read_symbols, word_symbols, write_symbols
 
 
@@ -57,6 +58,11 @@ def test_repeated_entries_are_dropped_and_said(tmp_path, capsys):
         ("lexicon.txt", "<eps> B\n", "'<eps>' is reserved"),
         ("lexicon.txt", "<s> B\n", "'<s>' is reserved"),
         ("lexicon.txt", "</s> B\n", "'</s>' is reserved"),
+        (";;;.txt", ";;; AH\n", r";;;.txt:1: the word ';;;' is reserved"),
+        ("lexicon.txt", "a AH\n# remark\n", r"lexicon.txt:2: the word '#' is reserved"),
+        ("lexicon.txt", "a AH #1\n", r"lexicon.txt:1: the phone '#1' of 'a' is reserved"),
+        ("lexicon.txt", "a <eps>\n", r"lexicon.txt:1: the phone '<eps>' of 'a' is reserved"),
+        ("lexicon.txt", "a 0.5 AH\n", r"lexicon.txt:1: '0.5' stands among the phones of 'a'"),
         ("lexiconp.txt", "a 0 AH\n", "lexiconp.txt:1: .* above 0 and up to 1"),
         ("lexiconp.txt", "a 1.5 AH\n", "'a 1.5 AH' .* above 0 and up to 1"),
         ("lexiconp.txt", "a nan AH\n", "above 0 and up to 1"),
@@ -105,6 +111,19 @@ def test_dict_dir(tmp_path):
 def test_bad_dict_dirs(tmp_path, files, message):
     with pytest.raises(InputError, match=message):
         read_dict_dir(dict_dir(tmp_path, **files))
+
+
+def test_marked_variants_in_a_dict_dir_are_warned_of(tmp_path, capsys):
+    words = [entry.word for entry in read_dict_dir(dict_dir(tmp_path, lexicon="no N OW\nno(2) N\nyes(1) Y\n")).lexicon]
+    assert words == ["no", "no(2)", "yes(1)"]
+    assert "lexicon.txt: warning: 1 words look like marked variants, such as no(2); in" in capsys.readouterr().out
+
+
+def test_phones_in_two_unicode_forms(tmp_path):
+    dictionary = read_dict_dir(dict_dir(tmp_path, lexicon="a a\u0303\n", nonsilence_phones="\u00e3\n"))
+    assert dictionary.lexicon == [("a", 1.0, ("\u00e3",))]
+    with pytest.raises(InputError, match=r"nonsilence_phones.txt:1: the phone 'a\u0303' is listed twice"):
+        read_dict_dir(dict_dir(tmp_path, nonsilence_phones="\u00e3 a\u0303\n"))
 
 
 def test_missing_dict_dir_and_file(tmp_path):

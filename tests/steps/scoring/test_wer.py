@@ -56,6 +56,24 @@ def test_counts_are_jiwers(pairs):
     assert characters.wer == pytest.approx(100 * jiwer.cer(reference, hypothesis))
 
 
+def test_unicode_forms_of_a_word_are_the_same():
+    composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    reference, hypothesis = {"a": f"{composed} ONE"}, {"a": f"{decomposed} e\u0301te"}
+    result = score(reference, hypothesis)
+    assert result.alignments == {"a": [(composed, composed), ("ONE", "e\u0301te")]}
+    assert result.respelled == {decomposed: composed}
+    assert score(reference, reference).respelled == {}
+    assert score_characters({"a": composed}, {"a": decomposed}).total == Counts(3, 0, 0, 0)
+    assert trn({"a": decomposed}) == trn({"a": composed})
+
+
+def test_other_spaces_than_asciis_are_part_of_words():
+    reference = {"a": "5\u00a0000 ONE"}
+    assert score(reference, {"a": "5 000 ONE"}).total == Counts(2, 1, 1, 0)
+    assert score(reference, reference).total == Counts(2, 0, 0, 0)
+    assert score_characters(reference, reference).total.words == 9
+
+
 def test_missing_hypothesis_counts_as_deleted_and_is_listed():
     result = score({"a": "ONE TWO", "b": "THREE"}, {"b": "THREE"})
     assert result.total == Counts(words=3, substitutions=0, insertions=0, deletions=2)
