@@ -9,9 +9,10 @@ from steps.hmm.graph import hclg
 from steps.hmm.joins import check_lang, tree_hash
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import read_tree
-from steps.lang.fst_arrays import read_fst, to_arrays
+from steps.lang.fst_arrays import to_arrays
 from steps.lang.grammar_fst import read_grammar
-from steps.lang.table_hash import check_labels, phones_hash, words_hash
+from steps.lang.lexicon_fst import read_lexicon_fst
+from steps.lang.table_hash import check_labels, lang_tables
 from steps.output import output_dir
 
 
@@ -32,7 +33,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     graph : Path
         Graph directory to write: HCLG.fst, words.txt, phones.txt and graph.json.
     """
-    lexicon = read_fst(lang / "L_disambig.fst", "steps.prepare_lang")
+    lexicon = read_lexicon_fst(lang, "L_disambig.fst")
     labels = to_arrays(lexicon)
     check_labels(labels.ilabel, lang / "L_disambig.fst", lang / "phones.txt")
     check_labels(labels.olabel, lang / "L_disambig.fst", lang / "words.txt")
@@ -45,8 +46,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
         result.write(str(folder / "HCLG.fst"))
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)
-        tables = {"phones": phones_hash(lang / "phones.txt"), "words": words_hash(lang / "words.txt")}
-        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids, **tables}
+        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids, **lang_tables(lang)}
         (folder / "graph.json").write_text(json.dumps(about, indent=1))
     arcs = sum(result.num_arcs(state) for state in range(result.num_states))
     print(f"{graph}: {result.num_states:,} states, {arcs:,} arcs, language model {about['lm']}")

@@ -48,6 +48,11 @@ def phones_hash(path: Path) -> str:
     )
 
 
+def lang_tables(lang: Path) -> dict[str, str]:
+    """The hashes of both tables of a lang directory, under the names that they have in JSON files."""
+    return {"phones": phones_hash(lang / "phones.txt"), "words": words_hash(lang / "words.txt")}
+
+
 def check_same(what: str, one: Path, one_hash: str | None, other: Path, other_hash: str | None, advice: str) -> None:
     """Compare the tables of two files that are to be joined.
 

@@ -12,6 +12,7 @@ from steps.hmm.joins import tree_hash
 from steps.hmm.transitions import read_transition_model
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols, write_symbols
+from steps.lang.table_hash import lang_tables
 from steps.make_graph import make_graph
 from steps.prepare_lang import prepare_lang
 from tests.steps import synthetic
@@ -79,6 +80,8 @@ def renumbered(lang, copy):
         kaldifst.arcsort(fst, "olabel")
         fst.write(str(folder / name))
     write_symbols(folder / "words.txt", numbers)
+    facts = json.loads((folder / "lang.json").read_text())
+    (folder / "lang.json").write_text(json.dumps(facts | {"tables": lang_tables(folder)}))
     return folder
 
 
@@ -119,6 +122,9 @@ def test_symbol_that_a_table_lacks(work, copy, tmp_path, table, symbol):
     symbols = read_symbols(lang / table)
     number = symbols.pop(symbol)
     write_symbols(lang / table, symbols)
+    with pytest.raises(InputError, match=rf"lang\.json and .*{table}: their tables of \w+ differ .*; make the"):
+        make_graph(lang, work / "lm", work / "mono", tmp_path / "graph")
+    (lang / "lang.json").unlink()  # as Kaldi has none
     with pytest.raises(
         InputError, match=rf"L_disambig\.fst: its label {number} is not in .*lang/{table}; both have to be"
     ):

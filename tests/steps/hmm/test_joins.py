@@ -63,6 +63,15 @@ def test_commands_refuse_a_lang_directory_of_other_phones(work, exchanged, ali, 
     assert not out.exists()
 
 
+def test_words_that_are_not_those_of_the_lexicon(work, copy, tmp_path):
+    """The words.txt of a lang directory was replaced by that of another one: L's numbers are other words."""
+    lang = copy("lang")
+    words = read_symbols(lang / "words.txt")
+    write_symbols(lang / "words.txt", words | {"bad": words["cab"], "cab": words["bad"]})
+    with pytest.raises(InputError, match=r"lang\.json and .*words\.txt: their tables of words differ .*; make the"):
+        align_data(work / "feats/dev", lang, work / "mono", tmp_path / "out")
+
+
 def test_alignments_of_exchanged_phones(work, ali, tmp_path):
     """A network's training and dev set, or what a model is adapted with, of the same tree over other phones."""
     other, out = tmp_path / "other_ali", tmp_path / "out"
