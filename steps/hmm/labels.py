@@ -121,10 +121,10 @@ def read_labeller(lang: Path, model: Path, times: FrameTimes) -> Labeller:
     InputError
         When the lang directory lacks a file or a phone of the model, or numbers the phones in another way.
     """
-    check_lang(lang, model)
     transitions = read_transition_model(model)
     # words that it lacks were aligned as the unknown word, or not at all
     pronouncer = read_pronouncer(lang, oov_to_unk=True)
+    check_lang(lang, model)
     symbols = read_symbols(lang / "phones.txt")
     plain = plain_names(lang, symbols)
     names = {number: plain[phone] for phone, number in symbols.items() if not is_disambiguation(phone)}

@@ -131,7 +131,7 @@ def test_bad_inputs(work, ali, segmented, tmp_path):
         InputError, match=r"mono: not an alignment directory, it has no ali\.scp; make one with steps\.al"
     ):
         export_ctm(work / "mono", lang, out)
-    with pytest.raises(InputError, match=r"phones\.txt: there is no such file"):
+    with pytest.raises(InputError, match=r"words\.txt: there is no such file"):
         export_ctm(ali, tmp_path, out)
     copy = Path(shutil.copytree(ali, tmp_path / "copy"))
     with pytest.raises(InputError, match=r"copy: is there already, with other things in it; give the name of a new"):
