@@ -1,5 +1,6 @@
 """Estimate speakers' transforms (fMLLR)."""
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,11 @@ from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import Features
-from steps.hmm.acoustic_model import independent_model, load_acoustic_model, model_features, tree_hash
+from steps.hmm.acoustic_model import ADAPTED, adapted_to, independent_model, load_acoustic_model, model_features
 from steps.hmm.adaptation import BySpeaker, speaker_maps, speaker_statistics
 from steps.hmm.alignments import Aligned, read_alignments
 from steps.hmm.gmm import read_gmms
+from steps.hmm.joins import check_lang, check_states
 from steps.hmm.topology import silence_phones
 from steps.hmm.transforms import Transform, TransformedFeatures, read_transform, write_transform
 from steps.hmm.transitions import read_transition_model
@@ -36,8 +38,8 @@ def adapt(
 ) -> None:
     """Estimate for each speaker the affine map of the features that moves them towards a model (fMLLR).
 
-    Writes OUT/transform.npz, which steps.align, steps.decode and steps.tune take as --speakers. Matches what Kaldi's
-    decode_fmllr.sh and align_fmllr.sh do between their passes.
+    Writes OUT/transform.npz, which steps.align, steps.decode and steps.tune take as --speakers, and OUT/adapt.json,
+    which says for which model it is. Matches what Kaldi's decode_fmllr.sh and align_fmllr.sh do between their passes.
 
     Parameters
     ----------
@@ -67,8 +69,8 @@ def adapt(
     if acoustic.is_network:
         raise InputError(f"{model}: a network; only GMM systems have speakers' transforms of this kind")
     alignments = read_alignments(ali)
-    if tree_hash(ali) != tree_hash(model):
-        raise InputError(f"{ali}: its states are not those of {model}; align with that model or with its NAME_si")
+    check_states(ali, model, "align with that model or with its NAME_si")
+    check_lang(lang, model)
     features = model_features(data, acoustic, allow_commands)
     utterances = [utterance for utterance in features if utterance in alignments]
     if not utterances:
@@ -84,6 +86,7 @@ def adapt(
                 break
             print(f"fMLLR: {len(maps)} speakers, {gain:.3f} in log likelihood per frame", flush=True)
         write_transform(folder, transform)
+        (folder / ADAPTED).write_text(json.dumps(adapted_to(model), indent=1) + "\n")
     speakers = {features.features.utt2spk[utterance] for utterance in utterances}
     if few := sorted(speakers - set(transform.speakers)):
         print(f"no more than {min_frames:g} frames, not adapted: {' '.join(few)}")

@@ -14,7 +14,7 @@ from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.feats.reader import silent_utterances, utterance_text
 from steps.files import read_json
-from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features, tree_hash
+from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features
 from steps.hmm.alignments import (
     Aligned,
     Alignments,
@@ -27,6 +27,7 @@ from steps.hmm.alignments import (
     write_aligned,
 )
 from steps.hmm.confidence import doubtful_stretch, phone_log_posteriors
+from steps.hmm.joins import check_lang, check_states
 from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.segments import frame_times
 from steps.hmm.shifts import Shifts, check_drift, compare_alignments
@@ -161,8 +162,7 @@ def alignments_before(before: Path, model: Path) -> Alignments:
         When there are none, or they are of other states.
     """
     alignments, _ = read_alignments(before), read_transition_model(before)
-    if tree_hash(before) != tree_hash(model):
-        raise InputError(f"{before}: its states are not those of {model}; give the alignments that it was trained on")
+    check_states(before, model, "give the alignments that it was trained on")
     return alignments
 
 
@@ -195,6 +195,7 @@ def align_utterances(
     failed : dict of str
         The reasons.
     """
+    check_lang(source.lang, source.model)
     features, texts = source.features(), utterance_text(source.data)
     utterances = [utterance for utterance in features if utterance in texts]
     if not utterances:

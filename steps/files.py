@@ -10,20 +10,31 @@ import numpy as np
 from steps.errors import InputError
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *names: str) -> Any:
     """Read a JSON file.
+
+    Parameters
+    ----------
+    path : Path
+    *names
+        Keys that it has to have.
 
     Raises
     ------
     InputError
-        When it is missing or no JSON.
+        When it is missing or no JSON, or lacks a key.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing; make {path.parent} again") from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); remove it and make it again") from error
+    if names and not isinstance(content, dict):
+        raise InputError(f"{path}: no JSON object with {', '.join(names)}; remove it and make {path.parent} again")
+    if missing := [name for name in names if name not in content]:
+        raise InputError(f"{path}: it lacks {', '.join(missing)}; remove it and make {path.parent} again")
+    return content
 
 
 def read_arrays(path: Path, *names: str) -> list[np.ndarray]:

@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 from steps.cli import command
-from steps.files import read_json
-from steps.hmm.acoustic_model import tree_hash
 from steps.hmm.graph import hclg
+from steps.hmm.joins import check_lang, tree_hash
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import read_tree
-from steps.lang.fst_arrays import read_fst
+from steps.lang.fst_arrays import to_arrays
+from steps.lang.grammar_fst import read_grammar
+from steps.lang.lexicon_fst import read_lexicon_fst
+from steps.lang.table_hash import check_labels, lang_tables
 from steps.output import output_dir
 
 
@@ -31,17 +33,20 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     graph : Path
         Graph directory to write: HCLG.fst, words.txt, phones.txt and graph.json.
     """
-    lexicon = read_fst(lang / "L_disambig.fst", "steps.prepare_lang")
-    language_model = read_fst(grammar / "G.fst", "steps.train_lm")
+    lexicon = read_lexicon_fst(lang, "L_disambig.fst")
+    labels = to_arrays(lexicon)
+    check_labels(labels.ilabel, lang / "L_disambig.fst", lang / "phones.txt")
+    check_labels(labels.olabel, lang / "L_disambig.fst", lang / "words.txt")
+    language_model, about = read_grammar(grammar, lang)
     disambiguation = [int(line) for line in (lang / "phones" / "disambig.int").read_text().split()]
     transitions = read_transition_model(model)
+    check_lang(lang, model)
     result = hclg(lexicon, language_model, disambiguation, read_tree(model / "tree.json"), transitions)
     with output_dir(graph, mark="graph.json") as folder:
         result.write(str(folder / "HCLG.fst"))
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)
-        about = read_json(grammar / "lm.json")
-        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids}
+        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids, **lang_tables(lang)}
         (folder / "graph.json").write_text(json.dumps(about, indent=1))
     arcs = sum(result.num_arcs(state) for state in range(result.num_states))
     print(f"{graph}: {result.num_states:,} states, {arcs:,} arcs, language model {about['lm']}")

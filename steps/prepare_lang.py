@@ -22,6 +22,7 @@ from steps.lang.positions import (
     word_boundaries,
 )
 from steps.lang.symbols import UNK, phone_symbols, word_symbols, write_symbols
+from steps.lang.table_hash import lang_tables
 from steps.lang.transcripts import read_transcripts
 from steps.output import output_dir
 
@@ -87,6 +88,7 @@ def prepare_lang(
             "train_words": sum(map(len, text)),
             "oov_rate": round(unknown.total() / sum(map(len, text)), 6),
             "words_not_in_train": len(known.difference(*text)),
+            "tables": lang_tables(part),
         }
         (part / "lang.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(

@@ -13,6 +13,7 @@ from steps.lang.lexicon_file import read_lexicon
 from steps.lang.lines import listing
 from steps.lang.ngram import train_ngram
 from steps.lang.symbols import UNK
+from steps.lang.table_hash import words_hash
 from steps.lang.transcripts import read_transcripts
 from steps.output import output_dir
 
@@ -55,6 +56,7 @@ def train_lm(data: Path, lang: Path, out: Path, lm: str = "bigram") -> None:
             "ngrams": [len(table) for table in model.probs],
             "train_perplexity": round(measured.value, 3),
             "oov_rate": round(measured.oov / measured.words, 6),
+            "words": words_hash(lang / "words.txt"),
         }
         (part / "lm.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     counts = ", ".join(f"{count} {order}-grams" for order, count in enumerate(facts["ngrams"], start=1))

@@ -13,6 +13,7 @@ from steps.hmm.mono import MonoOptions, flat_start
 from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.topology import read_topo, silence_phones
 from steps.hmm.tree import monophone_tree, write_tree
+from steps.lang.table_hash import phones_hash
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
 
@@ -50,7 +51,7 @@ def train_mono(
     """
     material = Material(feats, lang, training_options(feats, "mfcc"), oov_to_unk)
     utterances, topology = material.utterances(), read_topo(lang / "topo")
-    tree = monophone_tree(topology, read_phone_sets(lang, topology))
+    tree = monophone_tree(topology, read_phone_sets(lang, topology), phones_hash(lang / "phones.txt"))
     key = fingerprint(feats, lang, json.loads(json.dumps(mono, default=vars)), oov_to_unk, seed)
     with output_dir(exp, key, mark="model.json") as folder, jobs(nj) as run:
         shutil.copy(lang / "topo", folder / "topo")

@@ -23,8 +23,9 @@ from nnet.train import train
 from steps.cli import command
 from steps.errors import InputError
 from steps.feats.reader import load_features, training_options
-from steps.hmm.acoustic_model import lang_entry, tree_hash
+from steps.hmm.acoustic_model import lang_entry
 from steps.hmm.alignments import Alignments, copy_model_files, read_alignments
+from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
 from steps.output import fingerprint, output_dir
@@ -90,8 +91,8 @@ def train_nnet(
     check_workers(workers, threads, asgd)
     options = training_options(feats, "fbank")
     transitions = read_transition_model(ali)
-    if tree_hash(ali) != tree_hash(dev_ali):
-        raise InputError(f"{ali} and {dev_ali} come from different models; align both with the same one")
+    check_states(dev_ali, ali, "align both sets with the same model")
+    check_lang(lang, ali)
     reader = AlignedFeatures(load_features(feats, options), read_alignments(ali), transitions.tid_to_pdf)
     dev_reader = AlignedFeatures(load_features(dev_feats, options), read_alignments(dev_ali), transitions.tid_to_pdf)
     for data, aligned in ((feats, reader), (dev_feats, dev_reader)):
@@ -125,7 +126,7 @@ def train_nnet(
             network,
             kind="nnet",
             features=options,
-            tree=tree_hash(ali),
+            **states_of(ali),
             lang=lang_entry(lang, exp),
             prior_counts=counts.tolist(),
             silence_pdfs=silence,

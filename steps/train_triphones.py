@@ -2,18 +2,20 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from steps.cli import command
-from steps.feats.reader import training_options
+from steps.feats.reader import training_options, utterance_speakers
 from steps.hmm.acoustic_model import lang_entry, write_gmm_model
 from steps.hmm.blocks import Material, compile_blocks
 from steps.hmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
 from steps.hmm.topology import read_topo, silence_phones
-from steps.hmm.transforms import Transform, read_transform
+from steps.hmm.transforms import Transform, check_speakers, read_transform
 from steps.hmm.tree import write_tree
 from steps.hmm.tree_building import TreeOptions
 from steps.hmm.triphones import Aligned, LdaOptions, estimate_lda_transform, start, tree_statistics, triphone_tree
+from steps.lang.table_hash import phones_hash
 from steps.output import fingerprint, output_dir
 from steps.parallel import Run, jobs
 
@@ -67,6 +69,7 @@ def train_triphones(
         Seed of everything random.
     """
     before = read_transform(speakers or ali)
+    check_speakers(speakers or ali, before, feats, set(utterance_speakers(feats).values()))
     options = training_options(feats, "mfcc")
     if lda.dim or before.matrix is not None:
         options["deltas"] = 0  # the frames around take their place
@@ -104,7 +107,7 @@ def _prepare(
         stats = tree_statistics(aligned, transform, run)
         shutil.copy(material.lang / "topo", folder / "topo")
         grown = triphone_tree(stats, read_topo(folder / "topo"), aligned.silence, tree, material.lang)
-        write_tree(folder / "tree.json", grown)
+        write_tree(folder / "tree.json", replace(grown, phones=phones_hash(material.lang / "phones.txt")))
         print(f"{len(stats.counts)} states of triphones seen, tied to {grown.num_pdfs}", flush=True)
     blocks = compile_blocks(material, material.utterances(), folder, run)
     training = Training(folder, blocks, aligned.silence, em, seed, run)

@@ -3,6 +3,7 @@
 import shutil
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import kaldiio
 import numpy as np
@@ -44,7 +45,8 @@ def read_array(entry: str, folder: Path, ndim: int = 2) -> np.ndarray:
     Returns
     -------
     numpy.ndarray (T, D) or (T,)
-        float32, float64 or int32; compressed matrices are unpacked.
+        float32, float64 or int32; compressed matrices are unpacked. Of an archive in text form (``ark,t``) float64, or
+        int32 where it has no brackets.
 
     Raises
     ------
@@ -61,11 +63,38 @@ def read_array(entry: str, folder: Path, ndim: int = 2) -> np.ndarray:
         with open(path, "rb") as file:
             file.seek(int(offset))
             # not kaldiio.load_mat, which runs commands and unpickles what an archive says
-            is_int32 = file.read(3) == b"\0B\4"
+            begin = file.read(3)
             file.seek(int(offset))
-            array = read_int32vector(file) if is_int32 else read_matrix_or_vector(file)
+            if begin[:2] != b"\0B":
+                array = _read_text(file)
+            else:
+                array = read_int32vector(file) if begin == b"\0B\4" else read_matrix_or_vector(file)
     except (AssertionError, ValueError, OverflowError, struct.error) as error:
         raise InputError(f"{path}: no matrix or vector at byte {offset}: damaged; make it again") from error
     if array.ndim != ndim:
         raise InputError(f"{path}: {array.ndim} dimensions and not {ndim} at byte {offset}")
     return array
+
+
+def _read_text(file: BinaryIO) -> np.ndarray:
+    """Read what ``copy-feats``, ``copy-vector`` or ``copy-int-vector`` writes with ``ark,t``.
+
+    A vector is ``[ 1.5 2 ]`` on one line, a matrix has a line a row between brackets, a vector of integers no brackets.
+
+    Raises
+    ------
+    ValueError
+        When it is none of these.
+    """
+    bracket, *first = file.readline().split() or [b""]
+    if bracket != b"[":
+        return np.array([int(value) for value in (bracket, *first)], dtype=np.int32)
+    lines = [first]
+    while lines[-1][-1:] != [b"]"]:
+        line = file.readline()
+        if not line:
+            raise ValueError("no ] after [")
+        lines.append(line.split())
+    lines[-1].pop()
+    rows = [[float(value) for value in row] for row in lines if row]
+    return np.array(rows[0] if first and rows else rows, dtype=np.float64)

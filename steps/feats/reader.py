@@ -218,28 +218,35 @@ def _check_same(made: FeatureOptions, wanted: FeatureOptions, folder: Path) -> N
 def _from_files(folder: Path, options: FeatureOptions) -> Features:
     entries = read_table(folder / "feats.scp", min_fields=2, verbatim=True)
     speakers = read_table(folder / "cmvn.scp", min_fields=2, verbatim=True)
-    stats = {
-        speaker: torch.from_numpy(_stored(entry, folder, (2, raw_dim(options) + 1), f"speaker '{speaker}'", np.float64))
-        for speaker, entry in speakers.items()
-    }
     utt2spk = read_table(folder / "utt2spk", min_fields=2)
     if missing := sorted(set(entries) - set(utt2spk)):
         raise InputError(f"{folder}: utterance '{missing[0]}' is in feats.scp, but not in utt2spk")
     utt2spk = {utterance: utt2spk[utterance] for utterance in sorted(entries)}
     raw = partial(_stored_features, entries, folder, raw_dim(options))
+    stats = {}
+    for speaker, entry in speakers.items():
+        matrix = _stored(entry, folder, (2, raw_dim(options) + 1), f"speaker '{speaker}'", np.float64)
+        if not np.isfinite(matrix).all():
+            for utterance in (utterance for utterance, its_speaker in utt2spk.items() if its_speaker == speaker):
+                raw(utterance)  # names the utterance and the frame that they come from
+            raise InputError(
+                f"{folder}/cmvn.scp: the statistics of speaker '{speaker}' are NaN or infinite; make them again"
+            )
+        stats[speaker] = torch.from_numpy(matrix)
     return Features(options, utt2spk, raw, stats)
 
 
 def _stored_features(entries: Mapping[str, str], folder: Path, dim: int, utterance: str) -> np.ndarray:
-    return _stored(entries[utterance], folder, (None, dim), f"utterance '{utterance}'", np.float32)
+    what = f"utterance '{utterance}'"
+    return check_finite(_stored(entries[utterance], folder, (None, dim), what, np.float32), f"{folder}: {what}")
 
 
 def _stored(entry: str, folder: Path, shape: tuple[int | None, int], what: str, dtype: type[np.floating]) -> np.ndarray:
-    """Read a matrix of finite values and the given shape."""
+    """Read a matrix of the given shape."""
     matrix = read_array(entry, folder).astype(dtype)
     if matrix.shape[1] != shape[1] or (shape[0] or matrix.shape[0]) != matrix.shape[0]:
         raise InputError(f"{folder}: {what} has a matrix of {matrix.shape}, where {shape[1]} columns are expected")
-    return check_finite(matrix, f"{folder}: {what}")
+    return matrix
 
 
 def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) -> Features:

@@ -17,12 +17,22 @@ from steps.errors import InputError
 from steps.feats.reader import load_features
 from steps.files import read_json
 from steps.hmm.gmm import DiagGmms, log_likelihoods, read_gmms, write_gmms
+from steps.hmm.joins import states_of
 from steps.hmm.system import System
-from steps.hmm.transforms import FILE, Transform, TransformedFeatures, read_transform, write_transform
+from steps.hmm.transforms import (
+    FILE,
+    Transform,
+    TransformedFeatures,
+    check_speakers,
+    read_transform,
+    write_transform,
+)
 from steps.hmm.transitions import TransitionModel, read_transition_model, write_transition_model
+from steps.lang.table_hash import check_same
 from steps.output import writing
 
 PRIOR_FLOOR = 1e-5
+ADAPTED = "adapt.json"  # beside speakers' transforms: the model that they are for
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,8 @@ class AcousticModel:
 
     Attributes
     ----------
-    name : str
-        The name of its directory.
+    folder : Path
+        Its directory.
     is_network : bool
         A network gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
     features : dict
@@ -47,13 +57,18 @@ class AcousticModel:
         utterances of a list are computed side by side.
     """
 
-    name: str
+    folder: Path
     is_network: bool
     features: dict[str, Any]
     transform: Transform
     transitions: TransitionModel
     seed: int
     log_likelihoods: Callable[..., list[np.ndarray]]
+
+    @property
+    def name(self) -> str:
+        """The name of its directory."""
+        return self.folder.name
 
 
 def load_acoustic_model(folder: str | Path) -> AcousticModel:
@@ -62,20 +77,26 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
     Raises
     ------
     InputError
-        When the directory holds no model, or its number of pdfs is not its tree's.
+        When the directory holds no model, or one of another tree than the one beside it.
     """
     folder = Path(folder)
     description = folder / "model.json"
     if not description.is_file():
         raise InputError(f"{folder}: not a model directory, it has no model.json; train one first")
-    about = read_json(description)
+    about = read_json(description, "features", "num_pdfs", "tree", "seed")
     transitions = read_transition_model(folder)
+    wanted = {name: about[name] for name in ("tree", "phones") if name in about}
+    if wanted != {name: value for name, value in states_of(folder).items() if name in wanted}:
+        raise InputError(
+            f"{description}: the model is of another tree than {folder / 'tree.json'} or of other phones (hashes "
+            f"{' '.join(wanted.values())}, {' '.join(states_of(folder).values())}); train it again"
+        )
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     is_network = about.get("kind") != "gmm"
     score = _network_scorer(folder) if is_network else partial(_gmm_scores, read_gmms(folder / "gmm.npz"))
     transform = read_transform(folder).without_speakers()
-    return AcousticModel(folder.name, is_network, about["features"], transform, transitions, about["seed"], score)
+    return AcousticModel(folder, is_network, about["features"], transform, transitions, about["seed"], score)
 
 
 def model_features(
@@ -96,7 +117,7 @@ def model_features(
     Raises
     ------
     InputError
-        Also when those transforms are none, or of another size than the model's features.
+        Also when those transforms are none, for another model or for other speakers.
     """
     features = load_features(data, model.features, allow_commands)
     if speakers is None:
@@ -104,10 +125,32 @@ def model_features(
     if not (speakers / FILE).is_file():
         raise InputError(f"{speakers}: it has no {FILE}; estimate the speakers' transforms with steps.adapt first")
     transform = read_transform(speakers)
+    if model.is_network:
+        raise InputError(f"{model.folder}: a network, which speakers' transforms as those of {speakers} are not for")
+    _check_adapted(speakers, model.folder)
+    check_speakers(speakers, transform, data, features.utt2spk.values())
     common, wanted = transform.without_speakers(), model.transform
     if common.context != wanted.context or not np.array_equal(_matrix(common), _matrix(wanted)):
         raise InputError(f"{speakers}: its transforms are for another model than {model.name}; estimate them with it")
     return TransformedFeatures(features, transform)
+
+
+def adapted_to(model: Path) -> dict[str, str]:
+    """What `ADAPTED` says of the GMM system that speakers' transforms were estimated for."""
+    return {"gmm": hashlib.sha256((model / "gmm.npz").read_bytes()).hexdigest()[:16]}
+
+
+def _check_adapted(speakers: Path, model: Path) -> None:
+    """Check that speakers' transforms were estimated for a GMM system; say so where that is not known."""
+    known = (speakers / ADAPTED).is_file()
+    check_same(
+        "Gaussians",
+        speakers / (ADAPTED if known else FILE),
+        read_json(speakers / ADAPTED, "gmm")["gmm"] if known else None,
+        model / "gmm.npz",
+        adapted_to(model)["gmm"],
+        "estimate the transforms with this model",
+    )
 
 
 def _matrix(transform: Transform) -> np.ndarray:
@@ -137,7 +180,7 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang
         "kind": "gmm",
         "features": features,
         "num_pdfs": system.transitions.num_pdfs,
-        "tree": tree_hash(folder),
+        **states_of(folder),
         "lang": lang,
         "seed": seed,
     }
@@ -148,12 +191,6 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang
 def independent_model(model: Path) -> Path | None:
     """The model of the same states for speakers who are not known yet, where a model is one of adapted speakers."""
     return next((file.parent for file in sorted(model.glob("*_si/model.json"))), None)
-
-
-def tree_hash(folder: str | Path) -> str:
-    """Identify the meaning of a model's pdf-ids and transition-ids."""
-    content = b"".join(Path(folder, name).read_bytes() for name in ("topo", "tree.json"))
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def lang_entry(lang: Path, model: Path) -> str:

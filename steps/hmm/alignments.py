@@ -145,7 +145,7 @@ def read_aligned(folder: str | Path) -> AlignedSet:
             raise InputError(f"{folder}: utterance '{missing[0]}' is in ali.scp, but not in {name}; align again")
         return entries
 
-    about = read_json(_present(folder / "ali.json"))
+    about = read_json(_present(folder / "ali.json"), "frame_shift", "frame_length")
     times = FrameTimes(about["frame_shift"], about["frame_length"])
     log_posteriors = Alignments(folder, table("scores.scp", verbatim=True))
     log_likelihoods = {utterance: float(value) for utterance, value in table("utt2loglike").items()}

@@ -1,6 +1,5 @@
 """Words and phones of aligned utterances, with times and confidences."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +11,13 @@ from steps.corpus.ctm import Token
 from steps.corpus.fields import split_fields
 from steps.errors import InputError
 from steps.hmm.alignments import Aligned, AlignedSet
+from steps.hmm.joins import check_lang
 from steps.hmm.segments import FrameTimes, divide, phone_labels
 from steps.hmm.training_graph import Pronouncer, read_pronouncer
 from steps.hmm.transitions import TransitionModel, read_transition_model, split_phones
 from steps.lang.lines import numbered_lines
 from steps.lang.positions import plain_names
-from steps.lang.symbols import read_symbols
+from steps.lang.symbols import is_disambiguation, read_symbols
 
 
 class Labels(NamedTuple):
@@ -120,14 +120,15 @@ def read_labeller(lang: Path, model: Path, times: FrameTimes) -> Labeller:
     Raises
     ------
     InputError
-        When the lang directory lacks a file, or a phone of the model.
+        When the lang directory lacks a file or a phone of the model, or numbers the phones in another way.
     """
     transitions = read_transition_model(model)
     # words that it lacks were aligned as the unknown word, or not at all
     pronouncer = read_pronouncer(lang, oov_to_unk=True)
+    check_lang(lang, model)
     symbols = read_symbols(lang / "phones.txt")
     plain = plain_names(lang, symbols)
-    names = {number: plain[phone] for phone, number in symbols.items() if not re.fullmatch(r"#\d+", phone)}
+    names = {number: plain[phone] for phone, number in symbols.items() if not is_disambiguation(phone)}
     if unknown := sorted(set(transitions.topology) - set(names)):
         raise InputError(
             f"{lang}/phones.txt has no phone {unknown[0]}, which {model} has; use the lang directory of its training"

@@ -13,7 +13,8 @@ from steps.errors import InputError
 from steps.hmm.graph import expand_phones, with_costs
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.tree import Tree
-from steps.lang.fst_arrays import FstArrays, read_fst, to_fst
+from steps.lang.fst_arrays import FstArrays, to_fst
+from steps.lang.lexicon_fst import read_lexicon_fst
 from steps.lang.lines import listing
 from steps.lang.symbols import RESERVED, UNK, read_symbols
 
@@ -58,7 +59,7 @@ def read_pronouncer(lang: str | Path, oov_to_unk: bool = False) -> Pronouncer:
     """Read ``L.fst`` and ``words.txt`` of a lang directory."""
     lang = Path(lang)
     words = {word: i for word, i in read_symbols(lang / "words.txt").items() if word not in RESERVED}
-    return Pronouncer(read_fst(lang / "L.fst", "steps.prepare_lang"), WordTable(words), oov_to_unk)
+    return Pronouncer(read_lexicon_fst(lang, "L.fst"), WordTable(words), oov_to_unk)
 
 
 def training_graph(

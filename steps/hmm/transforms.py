@@ -1,11 +1,12 @@
 """Linear transforms of features: frames spliced and projected (LDA, MLLT), then an affine map a speaker (fMLLR)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from steps.errors import InputError
 from steps.feats.affine import apply_affine
 from steps.feats.reader import Features
 from steps.files import read_arrays
@@ -128,3 +129,27 @@ def write_transform(folder: Path, transform: Transform) -> None:
 def read_transform(folder: Path) -> Transform:
     """Read ``transform.npz``; a directory without one has the transform that does nothing."""
     return from_arrays(*read_arrays(folder / FILE, *ARRAYS)) if (folder / FILE).is_file() else Transform()
+
+
+def check_speakers(folder: Path, transform: Transform, data: Path, speakers: Collection[str]) -> None:
+    """Check that some speaker of a data directory has a transform, where there are any.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the transforms are from.
+    transform : Transform
+    data : Path
+    speakers : collection of str
+        Those of the data.
+
+    Raises
+    ------
+    InputError
+        When all transforms are other speakers'.
+    """
+    if transform.speakers and transform.speakers.keys().isdisjoint(speakers):
+        raise InputError(
+            f"{folder / FILE} and the utt2spk of {data} have no speaker in common: {min(transform.speakers)}, ... and "
+            f"{min(speakers)}, ...; estimate the transforms from this data with steps.adapt"
+        )

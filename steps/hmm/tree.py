@@ -47,6 +47,8 @@ class Tree:
         Index in the window of the phone that is modelled.
     pdfs : dict
         For each phone-id the root of each pdf class: in a monophone tree the pdf-id itself.
+    phones : str, optional
+        The hash of the phones.txt that its phone-ids are of (`steps.lang.table_hash`), where that is known.
 
     Example
     -------
@@ -58,6 +60,7 @@ class Tree:
     context_width: int
     central_position: int
     pdfs: dict[int, list[Node]]
+    phones: str | None = None
 
     @property
     def num_pdfs(self) -> int:
@@ -95,7 +98,7 @@ class Tree:
             yield from self._leaves(node.no, phone)
 
 
-def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = ()) -> Tree:
+def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = (), phones: str | None = None) -> Tree:
     """Give every pdf class of every phone a pdf of its own (Kaldi's ``gmm-init-mono``).
 
     Parameters
@@ -103,6 +106,8 @@ def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = ()) ->
     topology : Topology
     sets : sequence of sets of int
         Phones that share theirs, from `steps.hmm.phone_sets.read_phone_sets`; a phone that is in none shares with none.
+    phones : str, optional
+        The hash of the phones.txt that the phone-ids are of.
 
     Example
     -------
@@ -110,7 +115,7 @@ def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = ()) ->
     >>> monophone_tree(dict.fromkeys([1, 2, 3], left_to_right(2)), [{1, 3}, {2}]).pdfs
     {1: [0, 1], 2: [2, 3], 3: [0, 1]}
     """
-    first = {phone: min(phones) for phones in sets for phone in phones}
+    first = {phone: min(group) for group in sets for phone in group}
     pdfs: dict[int, list[Node]] = {}
     count = 0
     for phone, states in sorted(topology.items()):
@@ -121,12 +126,14 @@ def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = ()) ->
             classes = num_pdf_classes(states)
             pdfs[phone] = list(range(count, count + classes))
             count += classes
-    return Tree(1, 0, pdfs)
+    return Tree(1, 0, pdfs, phones)
 
 
 def write_tree(path: str | Path, tree: Tree) -> None:
     """Write ``tree.json``, always with the same bytes for the same tree."""
     content = {"context_width": tree.context_width, "central_position": tree.central_position, "pdfs": tree.pdfs}
+    if tree.phones is not None:
+        content["phones"] = tree.phones
     with writing(path) as part:
         part.write_text(json.dumps(content, default=_to_json))
 
@@ -137,9 +144,9 @@ def _to_json(question: Question) -> dict[str, Any]:
 
 def read_tree(path: str | Path) -> Tree:
     """Read ``tree.json``."""
-    content = read_json(Path(path))
+    content = read_json(Path(path), "context_width", "central_position", "pdfs")
     pdfs = {int(phone): [_from_json(root) for root in roots] for phone, roots in content["pdfs"].items()}
-    return Tree(content["context_width"], content["central_position"], pdfs)
+    return Tree(content["context_width"], content["central_position"], pdfs, content.get("phones"))
 
 
 def _from_json(node: dict[str, Any] | int) -> Node:

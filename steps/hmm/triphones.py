@@ -12,6 +12,7 @@ from steps.errors import InputError
 from steps.hmm.alignments import read_alignments
 from steps.hmm.blocks import Material, read_utterances
 from steps.hmm.gmm import DiagGmms, sum_in_order
+from steps.hmm.joins import check_lang
 from steps.hmm.lda import LdaStats, accumulate_lda, estimate_lda
 from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.system import System, write_block_alignments, write_system
@@ -77,6 +78,7 @@ class Aligned:
                 f"{self.ali}: its phones or their HMMs are not those of {self.material.lang}; train and align "
                 "again with that lang directory"
             )
+        check_lang(self.material.lang, self.ali)
         utterances, alignments = self.material.utterances(), read_alignments(self.ali)
         aligned = [utterance for utterance in utterances if utterance in alignments]
         if not aligned:

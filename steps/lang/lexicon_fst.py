@@ -7,8 +7,11 @@ from pathlib import Path
 import kaldifst
 
 from steps.errors import InputError
+from steps.files import read_json
+from steps.lang.fst_arrays import read_fst
 from steps.lang.lexicon import Entry
 from steps.lang.symbols import BACKOFF
+from steps.lang.table_hash import PHONES, WORDS, check_same, lang_tables
 from steps.output import writing
 
 EPS = 0
@@ -83,6 +86,30 @@ def _add_chain(
         source, olabel, cost = state, EPS, 0.0
     for end, end_cost in ends:
         fst.add_arc(source, kaldifst.StdArc(ilabels[-1], olabel, cost + end_cost, end))
+
+
+def read_lexicon_fst(lang: Path, name: str) -> kaldifst.StdVectorFst:
+    """Open an L of a lang directory, whose words.txt and phones.txt have to be those that it was made with.
+
+    Parameters
+    ----------
+    lang : Path
+        Its lang.json tells which these are; a directory of Kaldi's has none, and L is taken as it is.
+    name : {'L.fst', 'L_disambig.fst'}
+
+    Raises
+    ------
+    InputError
+        When L is missing or damaged, or a table has been changed.
+    """
+    fst = read_fst(lang / name, "steps.prepare_lang")
+    description = lang / "lang.json"
+    made_with = read_json(description).get("tables") if description.is_file() else None
+    if made_with is not None:
+        found, advice = lang_tables(lang), "make the lang directory again"
+        check_same(PHONES, description, made_with["phones"], lang / "phones.txt", found["phones"], advice)
+        check_same(WORDS, description, made_with["words"], lang / "words.txt", found["words"], advice)
+    return fst
 
 
 def write_fst(path: str | Path, fst: kaldifst.StdVectorFst) -> None:

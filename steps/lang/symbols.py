@@ -38,6 +38,11 @@ def phone_symbols(silence: Iterable[str], nonsilence: Iterable[str], disambig: I
     return _numbered([EPSILON, *silence, *nonsilence, *disambig])
 
 
+def is_disambiguation(symbol: str) -> bool:
+    """Whether a symbol of phones.txt is one of #0, #1, ... and no phone."""
+    return symbol.startswith("#") and symbol[1:].isdecimal()
+
+
 def _numbered(symbols: Iterable[str]) -> dict[str, int]:
     return {symbol: number for number, symbol in enumerate(symbols)}
 

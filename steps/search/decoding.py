@@ -14,9 +14,11 @@ import numpy as np
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.files import read_json
-from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features, tree_hash
+from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features
+from steps.hmm.joins import tree_hash, tree_phones
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
+from steps.lang.table_hash import PHONES, WORDS, check_labels, check_same, words_hash
 from steps.output import writing
 from steps.parallel import Run
 from steps.search.beam import SearchOptions, Weights, penalised, search_utterance
@@ -64,16 +66,20 @@ def check_source(source: Source) -> AcousticModel:
     Raises
     ------
     InputError
-        When the graph was made for another tree or number of transition-ids.
+        When the graph was made for another tree, number of transition-ids or other phones, or its words.txt is of
+        another graph.
     """
-    about = read_graph_json(source.graph)
-    model = load_acoustic_model(source.model)
+    about, model = read_graph_json(source.graph), load_acoustic_model(source.model)
+    advice = "make a graph for this model with steps.make_graph"
     if about["tree"] != tree_hash(source.model) or about["transition_ids"] != model.transitions.num_tids:
         raise InputError(
             f"{source.graph}: the graph has {about['transition_ids']} transition-ids of tree {about['tree']}, but the "
-            f"model {source.model} has {model.transitions.num_tids} of tree {tree_hash(source.model)}; "
-            "make a graph for this model with steps.make_graph"
+            f"model {source.model} has {model.transitions.num_tids} of tree {tree_hash(source.model)}; {advice}"
         )
+    description, tree, words = source.graph / "graph.json", source.model / "tree.json", source.graph / "words.txt"
+    check_same(PHONES, description, about.get("phones"), tree, tree_phones(source.model), advice)
+    if "words" in about:
+        check_same(WORDS, description, about["words"], words, words_hash(words), "make the graph again")
     return model
 
 
@@ -81,7 +87,7 @@ def read_graph_json(graph: Path) -> dict[str, Any]:
     """Read what a graph directory says of itself."""
     if not (graph / "graph.json").is_file():
         raise InputError(f"{graph}: not a graph directory, it has no graph.json; make one with steps.make_graph")
-    return read_json(graph / "graph.json")
+    return read_json(graph / "graph.json", "lm", "tree", "transition_ids")
 
 
 def decode_all(
@@ -126,11 +132,11 @@ def decode_all(
 
 
 @lru_cache(maxsize=1)
-def _load(source: Source) -> tuple[AcousticModel, FstArrays, list[str]]:
-    model = load_acoustic_model(source.model)
-    graph = read_fst(source.graph / "HCLG.fst", "steps.make_graph")
-    symbols = read_symbols(source.graph / "words.txt")
-    return model, to_arrays(graph), [word for word, _ in sorted(symbols.items(), key=lambda item: item[1])]
+def _load(source: Source) -> tuple[AcousticModel, FstArrays, dict[int, str]]:
+    model, graph, words = load_acoustic_model(source.model), source.graph / "HCLG.fst", source.graph / "words.txt"
+    arrays = to_arrays(read_fst(graph, "steps.make_graph"))
+    check_labels(arrays.olabel, graph, words)
+    return model, arrays, {number: word for word, number in read_symbols(words).items()}
 
 
 @lru_cache(maxsize=1)

@@ -68,5 +68,5 @@ def read_weights(tuned: Path) -> Weights:
     """
     if not (tuned / "tune.json").is_file():
         raise InputError(f"{tuned}: it has no tune.json; choose weights with steps.tune first")
-    best = read_json(tuned / "tune.json")["best"]
+    best = read_json(tuned / "tune.json", "best")["best"]
     return Weights(**{name: best[name] for name in Weights.__dataclass_fields__})

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from steps.align import align_data
+from steps.prepare_lang import prepare_lang
 from tests.steps import synthetic
 
 
@@ -28,6 +30,34 @@ def ali(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ali") / "mono_ali"
     align_data(work / "feats/dev", work / "lang", work / "mono", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def exchanged(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lang directory with the words and phones of `work`, but other numbers of the phones. Tests only read it."""
+    path = tmp_path_factory.mktemp("exchanged")
+    shutil.copytree(work / "dict", path / "dict")
+    (path / "dict/nonsilence_phones.txt").write_text("F\nE\nD\nC\nB\nA\n")
+    prepare_lang(work / "data/train", path / "dict", path / "lang")
+    return path / "lang"
+
+
+@pytest.fixture
+def old(work: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Give a copy of a directory of `work` without hashes of symbol tables, as an earlier version made it."""
+
+    def copied(name: str) -> Path:
+        folder = Path(shutil.copytree(work / name, tmp_path / "old" / name))
+        for file in folder.glob("*.json"):
+            about = json.loads(file.read_text())
+            for table in ("phones", "words"):
+                about.pop(table, None)
+            if "lang" in about:
+                about["lang"] = str(work / "lang")
+            file.write_text(json.dumps(about))
+        return folder
+
+    return copied
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from steps.decode import decode
 from steps.errors import InputError
 from steps.hmm.alignments import read_alignments
 from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phones
-from steps.lang.symbols import read_symbols
+from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
+from steps.lang.symbols import read_symbols, write_symbols
+from steps.lang.table_hash import words_hash
 from steps.scoring.wer import score
 from steps.search import decoding
 from steps.search.beam import Hypothesis, SearchOptions, Weights
@@ -139,6 +142,41 @@ def test_graph_of_another_model(work, tmp_path, copy):
         )
         with pytest.raises(InputError, match=message):
             decode(work / "feats/dev", graph, work / "mono", tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"lm": "bigram"}'])
+def test_graph_json_that_says_too_little(work, tmp_path, copy, content):
+    graph = copy("graph")
+    (graph / "graph.json").write_text(content)
+    with pytest.raises(
+        InputError, match=r"graph\.json: (it lacks|no JSON object with) .*tree.*; remove it and make .*graph"
+    ):
+        decode(work / "feats/dev", graph, work / "mono", tmp_path / "out")
+
+
+def test_words_are_read_by_their_numbers(work, tmp_path, copy, decoded):
+    """The lines may come in any order, and with gaps between the numbers."""
+    graph = copy("graph")
+    symbols = read_symbols(graph / "words.txt")
+    arrays = to_arrays(read_fst(graph / "HCLG.fst", ""))
+    to_fst(replace(arrays, olabel=3 * arrays.olabel)).write(str(graph / "HCLG.fst"))
+    lines = [f"{word} {3 * number}\n" for word, number in symbols.items()]
+    (graph / "words.txt").write_text("".join(reversed(lines)))
+    facts = json.loads((graph / "graph.json").read_text())
+    (graph / "graph.json").write_text(json.dumps(facts | {"words": words_hash(graph / "words.txt")}))
+    decode(work / "feats/dev", graph, work / "mono", tmp_path / "out", WEIGHTS)
+    assert (tmp_path / "out/text").read_bytes() == (decoded / "text").read_bytes()
+
+
+def test_words_of_another_graph(work, tmp_path, copy):
+    graph = copy("graph")
+    symbols = read_symbols(graph / "words.txt")
+    symbols["bad"], symbols["cab"] = symbols["cab"], symbols["bad"]
+    write_symbols(graph / "words.txt", symbols)
+    with pytest.raises(
+        InputError, match=r"graph\.json and .*words\.txt: their tables of words .*; make the graph again"
+    ):
+        decode(work / "feats/dev", graph, work / "mono", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,15 @@ def test_what_was_written_is_read(tmp_path):
         (None, r"tree\.json is missing; make .* again"),
         (b'{"pdfs": ', r"tree\.json: not JSON"),
         (b"\xff", r"tree\.json: not JSON"),
+        (b"{}", r"tree\.json: it lacks pdfs, context_width; remove it and make .* again"),
+        (b"[]", r"tree\.json: no JSON object with pdfs, context_width; remove it and make .* again"),
     ],
 )
 def test_json_that_cannot_be_read_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "tree.json").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        read_json(tmp_path / "tree.json")
+        read_json(tmp_path / "tree.json", "pdfs", "context_width")
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "text", "no zip", "array", "pickle"])

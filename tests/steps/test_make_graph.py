@@ -1,13 +1,21 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
+import kaldifst
+import numpy as np
 import pytest
 
 from steps.errors import InputError
-from steps.hmm.acoustic_model import tree_hash
+from steps.hmm.joins import tree_hash
 from steps.hmm.transitions import read_transition_model
+from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
+from steps.lang.symbols import read_symbols, write_symbols
+from steps.lang.table_hash import lang_tables
 from steps.make_graph import make_graph
+from steps.prepare_lang import prepare_lang
+from tests.steps import synthetic
 
 
 def test_what_is_written(work):
@@ -49,3 +57,75 @@ def test_bad_input(work, tmp_path, copy, damaged, name, content, message):
     with pytest.raises(InputError, match=message):
         make_graph(folders["lang"], folders["lm"], folders["mono"], tmp_path / "graph")
     assert not (tmp_path / "graph").exists()
+
+
+def of_other_words(work, tmp_path, more):
+    """A lang directory whose lexicon has more words."""
+    shutil.copytree(work / "dict", tmp_path / "dict")
+    (tmp_path / "dict/lexicon.txt").write_text(synthetic.LEXICON + more)
+    prepare_lang(work / "data/train", tmp_path / "dict", tmp_path / "lang")
+    return tmp_path / "lang"
+
+
+def renumbered(lang, copy):
+    """The same words under other numbers, in L as in words.txt."""
+    words = read_symbols(lang / "words.txt")
+    spoken = [word for word in words if word[0] not in "<#"]
+    numbers = words | {word: words[other] for word, other in zip(spoken, reversed(spoken), strict=True)}
+    to = np.array([numbers[word] for word, _ in sorted(words.items(), key=lambda item: item[1])])
+    folder = copy("lang")
+    for name in ("L.fst", "L_disambig.fst"):
+        arrays = to_arrays(read_fst(lang / name, ""))
+        fst = to_fst(replace(arrays, olabel=to[arrays.olabel].astype(np.int32)))
+        kaldifst.arcsort(fst, "olabel")
+        fst.write(str(folder / name))
+    write_symbols(folder / "words.txt", numbers)
+    facts = json.loads((folder / "lang.json").read_text())
+    (folder / "lang.json").write_text(json.dumps(facts | {"tables": lang_tables(folder)}))
+    return folder
+
+
+def test_language_model_of_other_words(work, old, copy, tmp_path):
+    """Numbers of words that are shifted or exchanged are found, also where nothing but the ARPA file tells of them."""
+    shifted, exchanged = of_other_words(work, tmp_path / "more", "abba A B B A\n"), renumbered(work / "lang", copy)
+    grammar = old("lm")
+    for lang in (shifted, exchanged):
+        with pytest.raises(InputError, match=r"lang/words\.txt and .*lm/lm\.json: their tables of words diff"):
+            make_graph(lang, work / "lm", work / "mono", tmp_path / "graph")
+        with pytest.raises(
+            InputError, match=r"G\.fst is not .*lm\.arpa in the numbers of .*lang/words\.txt; make the lang"
+        ):
+            make_graph(lang, grammar, work / "mono", tmp_path / "graph")
+    make_graph(work / "lang", grammar, work / "mono", tmp_path / "graph")
+    assert (tmp_path / "graph/HCLG.fst").read_bytes() == (work / "graph/HCLG.fst").read_bytes()
+
+
+def test_language_model_of_kaldis(work, copy, tmp_path, capsys):
+    """A directory with G.fst, and perhaps words.txt, is one."""
+    exchanged, grammar = renumbered(work / "lang", copy), tmp_path / "lang_test_bigram"
+    grammar.mkdir()
+    shutil.copy(work / "lm/G.fst", grammar)
+    make_graph(work / "lang", grammar, work / "mono", tmp_path / "graph")
+    said = f"{work}/lang/words.txt and {grammar}/G.fst: not checked that their tables of words are the same, "
+    assert said in capsys.readouterr().out
+    assert json.loads((tmp_path / "graph/graph.json").read_text())["lm"] == "lang_test_bigram"
+    shutil.copy(work / "lang/words.txt", grammar)
+    make_graph(work / "lang", grammar, work / "mono", tmp_path / "graph")
+    assert "not checked" not in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"lang/words\.txt and .*lang_test_bigram/words\.txt: their tables of words"):
+        make_graph(exchanged, grammar, work / "mono", tmp_path / "graph")
+
+
+@pytest.mark.parametrize(("table", "symbol"), [("words.txt", "fa"), ("phones.txt", "F")])
+def test_symbol_that_a_table_lacks(work, copy, tmp_path, table, symbol):
+    lang = copy("lang")
+    symbols = read_symbols(lang / table)
+    number = symbols.pop(symbol)
+    write_symbols(lang / table, symbols)
+    with pytest.raises(InputError, match=rf"lang\.json and .*{table}: their tables of \w+ differ .*; make the"):
+        make_graph(lang, work / "lm", work / "mono", tmp_path / "graph")
+    (lang / "lang.json").unlink()  # as Kaldi has none
+    with pytest.raises(
+        InputError, match=rf"L_disambig\.fst: its label {number} is not in .*lang/{table}; both have to be"
+    ):
+        make_graph(lang, work / "lm", work / "mono", tmp_path / "graph")

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import kaldiio
@@ -176,6 +177,29 @@ def test_adaptation_to_states_of_another_model(work, lda, sat, tmp_path):
     write_transform(tmp_path, Transform(0, None, {"synth": np.eye(12, 13)}))
     with pytest.raises(InputError, match=r"its transforms are for another model than lda; estimate them with it"):
         align_data(work / "feats/dev", work / "lang", lda, tmp_path / "ali", speakers=tmp_path)
+
+
+def test_transforms_for_another_model_or_other_speakers(work, feats, sat, tmp_path, capsys):
+    align_data(feats / "dev", work / "lang", sat / "sat_si", tmp_path / "ali")
+    adapt(feats / "dev", work / "lang", sat, tmp_path / "ali", tmp_path / "fmllr", min_frames=100)
+    acoustic = load_acoustic_model(sat)
+    capsys.readouterr()
+    model_features(feats / "dev", acoustic, speakers=tmp_path / "fmllr")
+    assert capsys.readouterr().out == ""
+    with pytest.raises(InputError, match=r"fmllr/adapt\.json and .*sat_si/gmm\.npz: their Gaussians .* estimate the"):
+        model_features(feats / "dev", load_acoustic_model(sat / "sat_si"), speakers=tmp_path / "fmllr")
+    others = shutil.copytree(feats / "dev", tmp_path / "dev")
+    for table in ("utt2spk", "cmvn.scp"):
+        path = others / "mfcc" / table
+        path.write_text(re.sub(r"\b(synth|other)\b(?=$| )", r"someone-\1", path.read_text(), flags=re.MULTILINE))
+    message = r"transform\.npz and the utt2spk of .*dev have no speaker in common: other, .* and someone-other, "
+    with pytest.raises(InputError, match=message):
+        model_features(others, acoustic, speakers=tmp_path / "fmllr")
+    with pytest.raises(InputError, match=message):
+        train_triphones(others, work / "lang", work / "mono_ali", tmp_path / "tri", speakers=tmp_path / "fmllr")
+    (tmp_path / "fmllr/adapt.json").unlink()  # as an earlier version left it
+    model_features(feats / "dev", acoustic, speakers=tmp_path / "fmllr")
+    assert "not checked that their Gaussians are the same, " in capsys.readouterr().out
 
 
 def test_leaves_for_all_states_at_least(work, tmp_path):

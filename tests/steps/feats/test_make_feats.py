@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import kaldi_native_io
+import kaldiio
 import numpy as np
 import pytest
 import soundfile
@@ -210,6 +211,24 @@ def test_damaged_files(made, tmp_path):
         load_features(folder, options)
     (folder / "feats.json").write_text("{")
     with pytest.raises(InputError, match=r"feats.json: not JSON"):
+        load_features(folder, options)
+
+
+def test_utterance_and_frame_of_nan_are_named(made, tmp_path):
+    """Also where a speaker's statistics show it first."""
+    options, folder = training_options(made / "feats/train", "fbank"), tmp_path / "dev"
+    shutil.copytree(made / "feats/dev/fbank", folder)
+    for name in ("feats", "cmvn"):
+        scp = folder / f"{name}.scp"
+        scp.write_text(scp.read_text().replace(str(made / "feats/dev/fbank"), str(folder)))
+    whole = (folder / "feats.ark").read_bytes()
+    stats = {speaker: np.full((2, 41), np.nan) for speaker in read_table(folder / "cmvn.scp")}
+    kaldiio.save_ark(str(folder / "cmvn.ark"), stats, scp=str(folder / "cmvn.scp"))
+    (folder / "feats.ark").write_bytes(whole[:-4] + np.float32(np.nan).tobytes())
+    with pytest.raises(InputError, match=r"dev: utterance 's0-01': feature values of frame 27 are NaN or infinite"):
+        load_features(folder, options)
+    (folder / "feats.ark").write_bytes(whole)
+    with pytest.raises(InputError, match=r"dev/cmvn\.scp: the statistics of speaker 's0' are NaN or infinite; make"):
         load_features(folder, options)
 
 

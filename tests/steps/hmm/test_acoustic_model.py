@@ -11,8 +11,9 @@ from nnet.config import ModelConfig
 from nnet.model import AcousticModel, initialise, log_posteriors, save_model
 from steps.errors import InputError
 from steps.feats.reader import load_features
-from steps.hmm.acoustic_model import PRIOR_FLOOR, lang_entry, load_acoustic_model, log_priors, training_lang, tree_hash
+from steps.hmm.acoustic_model import PRIOR_FLOOR, lang_entry, load_acoustic_model, log_priors, training_lang
 from steps.hmm.gmm import read_gmms
+from steps.hmm.joins import tree_hash
 
 
 def test_gmm_system(work):

@@ -1,5 +1,7 @@
 import shutil
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
 from steps.hmm.alignments import Aligned, read_aligned
 from steps.hmm.labels import labeller_of
+from steps.hmm.tree import read_tree, write_tree
 from steps.prepare_lang import prepare_lang
 from tests.steps import synthetic
 
@@ -107,8 +110,12 @@ def test_lang_directory_that_lacks_a_phone(work, tmp_path, ali):
     (tmp_path / "train").mkdir()
     write_table(tmp_path / "train/text", {"u": "bad"})
     prepare_lang(tmp_path / "train", dictionary, tmp_path / "lang")
-    with pytest.raises(InputError, match=r"lang/phones\.txt has no phone 5, which .*mono_ali has; use the lang dir"):
+    with pytest.raises(InputError, match=r"lang/phones\.txt and .*mono_ali/tree\.json: their tables of phones"):
         labeller_of(read_aligned(ali), tmp_path / "lang")
+    old = Path(shutil.copytree(ali, tmp_path / "old"))
+    write_tree(old / "tree.json", replace(read_tree(old / "tree.json"), phones=None))
+    with pytest.raises(InputError, match=r"lang/phones\.txt has no phone 5, which .*old has; use the lang dir"):
+        labeller_of(read_aligned(old), tmp_path / "lang")
 
 
 def test_optional_silence_that_is_no_phone(copy, ali):

@@ -24,6 +24,7 @@ def test_no_unknown_word_to_take_it_as(copy):
     lang = copy("lang")
     words = (lang / "words.txt").read_text()
     (lang / "words.txt").write_text(words.replace("<UNK>", "<OTHER>"))
+    (lang / "lang.json").unlink()  # it tells of other words
     with pytest.raises(InputError, match=r"no pronunciation for dab; .*, or take them as <UNK>, which needs one"):
         read_pronouncer(lang, oov_to_unk=True).word_ids("u7", "dab")
 
