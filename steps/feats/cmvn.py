@@ -11,6 +11,15 @@ from steps.feats.options import FeatureOptions, MfccOptions, raw_dim
 LOWEST, STEP, BINS = -20.0, 0.25, 240
 """Frames are sorted by level into bins of STEP, in nats; the first bin is at LOWEST, below float32's epsilon."""
 
+RANGE = 20 * math.log(10) / 10
+"""No frame that is further below the speech level, 20 dB in nats, is speech."""
+
+QUIET = 0.02
+"""The share of frames below the noise level."""
+
+PAUSES = 0.5
+"""Frames of pauses that count, as a share of those of speech: about as many as read sentences have."""
+
 
 def cmvn_stats(features: Tensor) -> Tensor:
     """Accumulate what normalisation needs; statistics of several utterances add up.
@@ -47,11 +56,13 @@ def add_stats(stats: Iterable[Tensor]) -> Tensor:
 
 
 def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor:
-    """Accumulate a speaker's statistics, of the frames with speech where `cmvn_range` is not 0.
+    """Accumulate a speaker's statistics, of speech where `cmvn_frames` says so.
 
-    A frame's level is the mean of its log mel energies. The speech level L is the mean of the levels e_t, weighted by
-    the frames' power: L = Σ exp(e_t) e_t / Σ exp(e_t). Silence is too weak to move it, however long it lasts. The
-    frames with e_t > L - `cmvn_range` count, those of all recordings together: a recording of silence alone holds none.
+    A frame's level e_t is the mean of its log mel energies. The speech level is the mean of the levels weighted by the
+    frames' power, L = Σ exp(e_t) e_t / Σ exp(e_t), which silence is too weak to move; the noise level N is the one that
+    2 % of the frames are below. Frames with e_t ≥ max((L + N) / 2, L - 20 dB) are speech. These count and, of the
+    others, the loudest, half as many: the pauses of usual speech. So a longer pause changes nothing, nor does a
+    recording of silence beside others of the same speaker.
 
     Parameters
     ----------
@@ -64,12 +75,12 @@ def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor
     Tensor (2, D + 1)
         See `cmvn_stats`; zeros where there is no frame.
     """
-    if not options.cmvn_range:
+    if options.cmvn_frames == "all":
         return sum(map(cmvn_stats, features), torch.zeros(2, raw_dim(options) + 1, dtype=torch.float64))
     by_level = torch.zeros(BINS, 2, raw_dim(options) + 1, dtype=torch.float64)
     for matrix in features:
         by_level += stats_by_level(matrix, options)
-    return speech_stats(by_level, options)
+    return speech_stats(by_level)
 
 
 def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
@@ -83,7 +94,7 @@ def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
     by_level = torch.zeros(BINS, 2, features.shape[1] + 1, dtype=torch.float64)
     for frame in features.split(1):
         by_level += stats_by_level(frame, options)
-        yield speech_stats(by_level, options)
+        yield speech_stats(by_level)
 
 
 def frame_levels(features: Tensor, options: FeatureOptions) -> Tensor:
@@ -104,13 +115,18 @@ def stats_by_level(features: Tensor, options: FeatureOptions) -> Tensor:
     return stats
 
 
-def speech_stats(by_level: Tensor, options: FeatureOptions) -> Tensor:
-    """Sum those of `stats_by_level` whose level is within `cmvn_range` of the speech level: (2, D + 1)."""
+def speech_stats(by_level: Tensor) -> Tensor:
+    """Sum those of `stats_by_level` that `speaker_stats` counts: (2, D + 1)."""
     levels = LOWEST + STEP * (torch.arange(BINS, dtype=torch.float64) + 0.5)
-    power = by_level[:, 0, -1] * levels.exp()
+    counts = by_level[:, 0, -1]
+    power = counts * levels.exp()
     speech_level = (power @ levels) / power.sum()
-    nats = options.cmvn_range * math.log(10) / 10
-    return by_level[levels > speech_level - nats].sum(0)
+    noise_level = levels[torch.searchsorted(counts.cumsum(0), QUIET * counts.sum()).clamp(max=BINS - 1)]
+    speech = levels >= torch.maximum((speech_level + noise_level) / 2, speech_level - RANGE)
+    wanted = (1 + PAUSES) * counts[speech].sum()
+    louder = counts.sum() - counts.cumsum(0)
+    share = ((wanted - louder) / counts.clamp(min=1)).clamp(0, 1)  # of each level; of one of them, a part
+    return torch.einsum("b,bkd->kd", share, by_level)
 
 
 def apply_cmvn(features: Tensor, stats: Tensor, norm_vars: bool) -> Tensor:

@@ -37,9 +37,9 @@ class FrameOptions:
         Where they end; 0 or less counts from the Nyquist frequency.
     cmvn : {'speaker', 'global', 'none'}
         Normalise with the speaker's mean, with the training set's mean, or not at all.
-    cmvn_range : float
-        Count the frames down to this many dB below the speaker's speech level in the statistics, so that these do not
-        depend on how much silence was recorded (see `steps.feats.cmvn.speaker_stats`). 0: count all frames, as Kaldi.
+    cmvn_frames : {'speech', 'all'}
+        Which frames count in the statistics: those of speech with pauses of the usual length, so that no longer silence
+        changes them (see `steps.feats.cmvn.speaker_stats`), or all, as in Kaldi.
     """
 
     type: ClassVar[str]
@@ -53,7 +53,7 @@ class FrameOptions:
     low_freq: float = 20.0
     high_freq: float = 0.0
     cmvn: Literal["speaker", "global", "none"] = "speaker"
-    cmvn_range: float = 20.0
+    cmvn_frames: Literal["speech", "all"] = "speech"
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ FeatureOptions = FbankOptions | MfccOptions
 APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
 """The options that the stored matrices and statistics do not depend on."""
 
-BEFORE_THESE = {"noise_floor": 0.0, "cmvn_range": 0.0}
+BEFORE_THESE = {"noise_floor": 0.0, "cmvn_frames": "all"}
 """What a model does that was made before there were these options."""
 
 
@@ -180,8 +180,8 @@ def check(options: FeatureOptions, where: str = "feature options") -> FeatureOpt
     require(0 <= options.preemphasis <= 1, "preemphasis", "between 0 and 1")
     require(options.dither >= 0, "dither", "0 or more")
     require(options.noise_floor >= 0, "noise_floor", "0 or more")
-    require(options.cmvn_range >= 0, "cmvn_range", "0 or more")
     require(options.cmvn in ("speaker", "global", "none"), "cmvn", "speaker, global or none")
+    require(options.cmvn_frames in ("speech", "all"), "cmvn_frames", "speech or all")
     require(options.deltas in (0, 1, 2), "deltas", "0, 1 or 2")
     require(options.num_mel_bins >= 3, "num_mel_bins", "3 or more")
     if isinstance(options, MfccOptions):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats, frame_levels, online_stats, speaker_stats
+from steps.feats.cmvn import STEP, add_stats, apply_cmvn, cmvn_stats, frame_levels, online_stats, speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, MfccOptions
 from tests.bench.features import speech_like
@@ -70,7 +70,7 @@ def test_silence_does_not_count(options, silence):
     for padded in ([raw(speech, options), raw(silence, options)], [around]):
         for ours, expected in zip(normaliser(speaker_stats(padded, options)), normaliser(alone), strict=True):
             torch.testing.assert_close(ours, expected, atol=0.2, rtol=0)  # of frames that hold both
-    everything = dataclasses.replace(options, cmvn_range=0)
+    everything = dataclasses.replace(options, cmvn_frames="all")
     assert (normaliser(speaker_stats([around], everything))[0] - normaliser(alone)[0]).abs().max() > 2
 
 
@@ -79,11 +79,14 @@ def test_the_rule_is_the_documented_one(options):
     features = [raw(clean_speech(seed), options) for seed in (1, 2)]
     levels = torch.cat([frame_levels(matrix, options) for matrix in features]).double()
     speech_level = (levels.exp() @ levels) / levels.exp().sum()
-    distance = (levels - speech_level) * 10 / np.log(10)  # dB
-    counted = speaker_stats(features, options)[0, -1]
-    # levels are sorted into bins of 1.1 dB, so that a frame within a bin of the limit may go to either side
-    assert (distance > -18.9).sum() <= counted <= (distance > -21.1).sum()
-    assert 0.4 * len(levels) < counted < len(levels)
+    limit = max((speech_level + levels.quantile(0.02)) / 2, speech_level - 2 * np.log(10))
+    # levels are sorted into bins, so that a frame within a bin of the limit may go to either side
+    least, most = (1.5 * (levels > limit + side).sum() for side in (STEP, -STEP))
+    stats = speaker_stats(features, options)
+    assert least <= stats[0, -1] <= most
+    assert 0.5 * len(levels) < stats[0, -1] < 0.95 * len(levels)
+    loudest = torch.cat(features)[levels.argsort(descending=True)[: round(stats[0, -1].item())]]
+    torch.testing.assert_close(normaliser(stats)[0], normaliser(cmvn_stats(loudest))[0], atol=0.02, rtol=0)
 
 
 def test_levels_of_both_kinds_are_alike():
@@ -92,8 +95,8 @@ def test_levels_of_both_kinds_are_alike():
     torch.testing.assert_close(fbank, mfcc, atol=1e-3, rtol=0)
 
 
-def test_without_a_range_all_frames_count(features):
-    options = FbankOptions(num_mel_bins=3, cmvn_range=0)
+def test_all_frames_count(features):
+    options = FbankOptions(num_mel_bins=3, cmvn_frames="all")
     parts = torch.from_numpy(features).split(70)
     torch.testing.assert_close(speaker_stats(parts, options), add_stats(map(cmvn_stats, parts)), rtol=0, atol=0)
 

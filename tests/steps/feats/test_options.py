@@ -15,8 +15,8 @@ def test_json_there_and_back(options):
 @pytest.mark.parametrize("kind", [FbankOptions, MfccOptions])
 def test_a_model_without_the_later_options_keeps_its_features(kind):
     values = to_json(kind())
-    del values["noise_floor"], values["cmvn_range"]
-    assert from_json(values) == kind(noise_floor=0, cmvn_range=0)
+    del values["noise_floor"], values["cmvn_frames"]
+    assert from_json(values) == kind(noise_floor=0, cmvn_frames="all")
 
 
 def test_unknown_type_and_option():
@@ -38,7 +38,7 @@ def test_unknown_type_and_option():
         (FbankOptions(num_mel_bins=2), "fbank.num_mel_bins is 2"),
         (FbankOptions(dither=-1), "fbank.dither is -1"),
         (FbankOptions(noise_floor=-1), "fbank.noise_floor is -1; it has to be 0 or more"),
-        (FbankOptions(cmvn_range=float("nan")), "fbank.cmvn_range is nan; it has to be 0 or more"),
+        (FbankOptions(cmvn_frames="some"), "fbank.cmvn_frames is some; it has to be speech or all"),
         (FbankOptions(preemphasis=2), "fbank.preemphasis is 2"),
         (FbankOptions(cmvn="utterance"), "fbank.cmvn is utterance; it has to be speaker, global or none"),
         (MfccOptions(num_ceps=24), "mfcc.num_ceps is 24; it has to be 1 to num_mel_bins=23"),
