@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from steps.feats.fbank import fbank
+from steps.feats.frames import frame_length
+from steps.feats.mfcc import mfcc
 from steps.feats.options import FeatureOptions, MfccOptions, raw_dim
-
-LOWEST, STEP, BINS = -20.0, 0.25, 240
-"""Frames are sorted by level into bins of STEP, in nats; the first bin is at LOWEST, below float32's epsilon."""
 
 RANGE = 20 * math.log(10) / 10
 """No frame that is further below the speech level, 20 dB in nats, is speech."""
 
 QUIET = 0.02
 """The share of frames below the noise level."""
+
+CONTRAST = 1.0
+"""An utterance whose speech level is above its noise level by less, in nats, holds no speech."""
 
 PAUSES = 0.5
 """Frames of pauses that count, as a share of those of speech: about as many as read sentences have."""
@@ -56,13 +60,7 @@ def add_stats(stats: Iterable[Tensor]) -> Tensor:
 
 
 def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor:
-    """Accumulate a speaker's statistics, of speech where `cmvn_frames` says so.
-
-    A frame's level e_t is the mean of its log mel energies. The speech level is the mean of the levels weighted by the
-    frames' power, L = Σ exp(e_t) e_t / Σ exp(e_t), which silence is too weak to move; the noise level N is the one that
-    2 % of the frames are below. Frames with e_t ≥ max((L + N) / 2, L - 20 dB) are speech. These count and, of the
-    others, the loudest, half as many: the pauses of usual speech. So a longer pause changes nothing, nor does a
-    recording of silence beside others of the same speaker.
+    """Accumulate a speaker's statistics, of the frames that `cmvn_frames` says.
 
     Parameters
     ----------
@@ -73,14 +71,15 @@ def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor
     Returns
     -------
     Tensor (2, D + 1)
-        See `cmvn_stats`; zeros where there is no frame.
+        See `cmvn_stats`: of all frames where none of the utterances holds speech; zeros where there is no frame.
     """
-    if options.cmvn_frames == "all":
-        return sum(map(cmvn_stats, features), torch.zeros(2, raw_dim(options) + 1, dtype=torch.float64))
-    by_level = torch.zeros(BINS, 2, raw_dim(options) + 1, dtype=torch.float64)
+    zeros = torch.zeros(2, raw_dim(options) + 1, dtype=torch.float64)
+    everything, speech = zeros, zeros
     for matrix in features:
-        by_level += stats_by_level(matrix, options)
-    return speech_stats(by_level)
+        everything = everything + cmvn_stats(matrix)
+        if options.cmvn_frames == "speech":
+            speech = speech + cmvn_stats(matrix[speech_frames(frame_levels(matrix, options), digital_silence(options))])
+    return speech if speech[0, -1] else everything
 
 
 def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
@@ -89,12 +88,43 @@ def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
     Yields
     ------
     Tensor (2, D + 1)
-        The same rule as `speaker_stats`; after the last frame, its result for this utterance alone.
+        `speaker_stats` of those frames.
     """
-    by_level = torch.zeros(BINS, 2, features.shape[1] + 1, dtype=torch.float64)
-    for frame in features.split(1):
-        by_level += stats_by_level(frame, options)
-        yield speech_stats(by_level)
+    return (speaker_stats([features[: t + 1]], options) for t in range(len(features)))
+
+
+def speech_frames(levels: Tensor, lowest: float) -> Tensor:
+    """Choose an utterance's frames of speech, and of pauses half as many, so that longer silence changes nothing.
+
+    The speech level is the mean of the levels weighted by the frames' power, L = Σ exp(e_t) e_t / Σ exp(e_t), which
+    silence is too weak to move; the noise level N is the one that 2 % of the frames are below. Frames with
+    e_t ≥ max((L + N) / 2, L - 20 dB) are speech. Of the others the loudest count as its pauses. Where L is hardly above
+    N, there is no speech.
+
+    Parameters
+    ----------
+    levels : Tensor (T,)
+        From `frame_levels`.
+    lowest : float
+        The level of digital silence, which is no noise.
+
+    Returns
+    -------
+    Tensor (K,)
+        The frames' numbers, ascending.
+    """
+    levels = levels.double()
+    power = (levels - levels.max()).exp() if len(levels) else levels
+    noisy = levels[levels > lowest + 1e-3]
+    if not len(noisy):
+        return torch.zeros(0, dtype=torch.long)
+    speech_level = (power @ levels) / power.sum()
+    noise_level = noisy.kthvalue(1 + int(QUIET * len(noisy))).values
+    if speech_level - noise_level < CONTRAST:
+        return torch.zeros(0, dtype=torch.long)
+    speech = levels >= torch.maximum((speech_level + noise_level) / 2, speech_level - RANGE)
+    wanted = min(len(levels), round((1 + PAUSES) * speech.sum().item()))
+    return levels.topk(wanted).indices.sort().values
 
 
 def frame_levels(features: Tensor, options: FeatureOptions) -> Tensor:
@@ -104,29 +134,12 @@ def frame_levels(features: Tensor, options: FeatureOptions) -> Tensor:
     return features[:, 0] if options.use_energy else features[:, 0] / math.sqrt(options.num_mel_bins)
 
 
-def stats_by_level(features: Tensor, options: FeatureOptions) -> Tensor:
-    """Accumulate `cmvn_stats` for each level apart: (BINS, 2, D + 1)."""
-    bins = ((frame_levels(features, options) - LOWEST) / STEP).long().clamp_(0, BINS - 1)
-    features = features.double()
-    stats = torch.zeros(BINS, 2, features.shape[1] + 1, dtype=torch.float64)
-    stats[:, 0, :-1].index_add_(0, bins, features)
-    stats[:, 1, :-1].index_add_(0, bins, features.square())
-    stats[:, 0, -1] = torch.bincount(bins, minlength=BINS)
-    return stats
-
-
-def speech_stats(by_level: Tensor) -> Tensor:
-    """Sum those of `stats_by_level` that `speaker_stats` counts: (2, D + 1)."""
-    levels = LOWEST + STEP * (torch.arange(BINS, dtype=torch.float64) + 0.5)
-    counts = by_level[:, 0, -1]
-    power = counts * levels.exp()
-    speech_level = (power @ levels) / power.sum()
-    noise_level = levels[torch.searchsorted(counts.cumsum(0), QUIET * counts.sum()).clamp(max=BINS - 1)]
-    speech = levels >= torch.maximum((speech_level + noise_level) / 2, speech_level - RANGE)
-    wanted = (1 + PAUSES) * counts[speech].sum()
-    louder = counts.sum() - counts.cumsum(0)
-    share = ((wanted - louder) / counts.clamp(min=1)).clamp(0, 1)  # of each level; of one of them, a part
-    return torch.einsum("b,bkd->kd", share, by_level)
+@lru_cache
+def digital_silence(options: FeatureOptions) -> float:
+    """The level of zeros."""
+    zeros = torch.zeros(frame_length(options))
+    features = mfcc(zeros, options) if isinstance(options, MfccOptions) else fbank(zeros, options)
+    return frame_levels(features, options).item()
 
 
 def apply_cmvn(features: Tensor, stats: Tensor, norm_vars: bool) -> Tensor:
