@@ -43,7 +43,10 @@ def validate_data(
     problems = [problem for problem in found if not problem.warning]
     if problems:
         fixable = sum(problem.fixable for problem in problems)
-        raise InputError(f"{data}: {len(problems)} problem(s), {fixable} of them repaired by '--fix NEW_DIRECTORY'")
+        before = ", when you have chosen in the others" if fixable and any(p.choice for p in problems) else ""
+        raise InputError(
+            f"{data}: {len(problems)} problem(s), {fixable} of them repaired by '--fix NEW_DIRECTORY'{before}"
+        )
     print(f"{data}: no problems, {len(found)} warning(s)")
 
 

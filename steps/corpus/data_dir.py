@@ -82,7 +82,7 @@ def speakers(utt2spk: dict[str, str]) -> dict[str, list[str]]:
 
 
 def invert(spk2utt: dict[str, str]) -> dict[str, str]:
-    """Utterance -> speaker from speaker -> its utterances in one string.
+    """Utterance -> speaker from speaker -> its utterances in one string; the last speaker of one that several have.
 
     Example
     -------
@@ -161,7 +161,11 @@ def _read_strictly(path: Path) -> DataDir:
     text = read("text")
     utt2spk = read("utt2spk")
     if not (path / "utt2spk").is_file():
-        utt2spk = invert(read("spk2utt"))
+        spk2utt = read("spk2utt")
+        utt2spk = invert(spk2utt)
+        for speaker, utterances in spk2utt.items():
+            if other := next((utt for utt in utterances.split() if utt2spk[utt] != speaker), None):
+                raise InputError(f"{path}/spk2utt: '{other}' has more than one speaker: {speaker}, {utt2spk[other]}")
         instead = "speakers are taken from spk2utt" if utt2spk else "each utterance counts as a speaker of its own"
         print(f"{path}: there is no utt2spk: {instead}")
         utt2spk = utt2spk or {utterance: utterance for utterance in segments or wav}
