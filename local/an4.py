@@ -11,7 +11,7 @@ from local.summary import print_summary
 from steps.cli import command
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.errors import InputError
-from steps.output import output_dir, writing
+from steps.output import only_writer, output_dir, writing
 
 REPOSITORY = "https://github.com/cmusphinx/an4"
 DEV_EVERY = 10  # every tenth training speaker, sorted by name, is a dev speaker
@@ -203,7 +203,8 @@ def an4(data: Path, corpus: Path | None = None) -> None:
     corpus : Path, optional
         A folder laid out as github.com/cmusphinx/an4; without it, that repository is cloned.
     """
-    prepare_an4(corpus or download_an4(data / "local/download"), data)
+    with only_writer(data):
+        prepare_an4(corpus or download_an4(data / "local/download"), data)
 
 
 if __name__ == "__main__":

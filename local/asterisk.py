@@ -15,7 +15,7 @@ from steps.cli import command
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.corpus.split import stable_split
 from steps.errors import InputError
-from steps.output import output_dir, writing
+from steps.output import only_writer, output_dir, writing
 
 RECIPE = Path(__file__).parent.parent / "recipes/asterisk"
 SPEAKERS = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru": "ivrvoice"}
@@ -231,8 +231,10 @@ def asterisk(data: Path, language: Literal["en", "es", "fr", "it", "ru"] = "en",
         A folder with the packages asterisk-core-sounds-XX and asterisk-core-sounds-XX-wav, as .deb files or unpacked,
         or with the publisher's archive unpacked; instead of downloading.
     """
-    corpus = _local_corpus(corpus, data, language) if corpus else download_asterisk(data / "local/download", language)
-    prepare_asterisk(corpus, data, language)
+    with only_writer(data):
+        local = data / "local/download"
+        corpus = _local_corpus(corpus, data, language) if corpus else download_asterisk(local, language)
+        prepare_asterisk(corpus, data, language)
 
 
 def _local_corpus(corpus: Path, data: Path, language: str) -> Path:

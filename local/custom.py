@@ -13,7 +13,7 @@ from steps.corpus.audio import parse_wav_entry
 from steps.corpus.data_dir import DataDir, read_data_dir, write_data_dir
 from steps.corpus.validate import find_problems, fix_data_dir
 from steps.errors import InputError
-from steps.output import output_dir, writing
+from steps.output import only_writer, output_dir, writing
 
 DICT_FILES = ("silence_phones.txt", "nonsilence_phones.txt", "optional_silence.txt")
 SHOWN = 20  # changes that are printed for a set
@@ -247,7 +247,8 @@ def custom(
     """
     if train is None or dev is None:
         raise InputError("give the data directories: --train DIR --dev DIR --test DIR [--test DIR2 ...]")
-    prepare_custom(data, train, dev, test or [], lexicon, lm, allow_commands, nj)
+    with only_writer(data):
+        prepare_custom(data, train, dev, test or [], lexicon, lm, allow_commands, nj)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Outputs that are whole or not there: written beside their place, then renamed."""
+"""Outputs that are whole or not there: written beside their place, then renamed, by one process at a time."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from steps.errors import InputError
+
+KEY = ".key"  # in a partial directory: what its content depends on
 
 
 @contextmanager
@@ -44,7 +47,7 @@ def output_dir(path: str | Path, key: str | None = None, mark: str | None = None
     path : path
         The directory to make.
     key : str, optional
-        What the result depends on (see `fingerprint`). A partial directory that an earlier, killed run left behind
+        What the result depends on (see `fingerprint`). A partial directory that a failed or stopped run left behind
         under the same key is given again, so that the step can go on from what is in it; any other is removed first.
     mark : str, optional
         A file by which a directory of this kind is known.
@@ -53,27 +56,102 @@ def output_dir(path: str | Path, key: str | None = None, mark: str | None = None
     ------
     InputError
         When there is a file at `path`, or a directory that holds other things and not that file: it is not replaced.
+        When another process is writing it.
     """
     path = Path(path)
     if path.is_file() or (mark and path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
         raise InputError(f"{path}: is there already, with other things in it; give the name of a new directory")
-    part = path.with_name(path.name + ".partial")
-    key_file = part / ".key"
+    with only_writer(path):
+        part = path.with_name(path.name + ".partial")
+        _begin(part, key)
+        yield part
+        (part / KEY).unlink(missing_ok=True)
+        old = path.with_name(path.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)  # of a run that was stopped between the lines below
+        if path.exists():
+            os.replace(path, old)
+        os.replace(part, path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _begin(part: Path, key: str | None) -> None:
+    """Make the partial directory, or take up the one that is there under the same key."""
+    key_file = part / KEY
     if part.exists() and (key is None or not key_file.exists() or key_file.read_text() != key):
         if key is not None:
-            print(f"{part}: left by a run that was killed, of other settings or inputs; this one starts anew")
+            print(
+                f"{part}: left by a run that failed or was stopped, of other settings or inputs; this one starts anew"
+            )
         shutil.rmtree(part)
     make_dir(part)
     if key is not None:
         key_file.write_text(key)
-    yield part
-    key_file.unlink(missing_ok=True)
-    old = path.with_name(path.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)  # of a run that was killed between the lines below
-    if path.exists():
-        os.replace(path, old)
-    os.replace(part, path)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def only_writer(path: str | Path) -> Iterator[None]:
+    """Let this process alone write a file or directory, as far as other processes ask as well (see `locked`).
+
+    Raises
+    ------
+    InputError
+        When another one is at it.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> with only_writer(Path(tempfile.mkdtemp(), "mono")):
+    ...     pass
+    """
+    path = Path(path)
+    lock = path.parent.resolve() / f".{path.name}.lock"
+    with locked(lock, f"{path}: another command is writing it", "give another place to write to"):
+        yield
+
+
+@contextmanager
+def locked(lock: Path, busy: str, instead: str) -> Iterator[None]:
+    """Hold a lock file, which names the process; the lock ends with the process, however that ends.
+
+    Parameters
+    ----------
+    lock : Path
+        The file; it is removed in the end. That a file is there does not mean that anybody holds it.
+    busy : str
+        What it means that another process holds it, for the message.
+    instead : str
+        What to do instead of waiting, for the message.
+
+    Raises
+    ------
+    InputError
+        When another process holds it.
+    """
+    make_dir(lock.parent)
+    while True:
+        with lock.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip()
+                process = f" (process {holder})" if holder else ""
+                raise InputError(f"{busy}{process}; wait for it, or {instead}") from error
+            if not _is_at(file.fileno(), lock):
+                continue  # another process has removed it between the two lines above
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Tell whether an open file is the one at a path."""
+    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
 
 
 def make_dir(path: Path) -> None:

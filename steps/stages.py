@@ -12,7 +12,6 @@ was made again makes again what follows from it.
 
 import argparse
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
@@ -22,14 +21,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from steps.errors import InputError
-from steps.output import fingerprint, state, writing
+from steps.output import fingerprint, locked, state, writing
 
 # options that change how a stage is carried out, not what it stands for; a network's bits depend on them
 NOT_IN_KEY = ("--nj", "--threads", "--workers", "--cluster")
@@ -178,21 +177,9 @@ def _audio_state(path: Path) -> list[Any]:
     return found
 
 
-@contextmanager
-def only_run(work: Path) -> Iterator[None]:
+def only_run(work: Path) -> AbstractContextManager[None]:
     """Refuse a second run in the same work directory while this one lasts."""
-    lock = work / "exp" / ".stages" / "lock"
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    except OSError as error:
-        raise InputError(f"cannot write in the work directory: {error}; give another --workdir") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"another run.sh is at work in {work}; wait for it, or give another --workdir") from error
-        yield
+    return locked(work / "exp/.stages/lock", f"another run.sh is at work in {work}", "give another --workdir")
 
 
 def _end_with_runner() -> None:

@@ -341,16 +341,6 @@ def test_non_finite_loss_names_the_utterances_and_keeps_the_checkpoint(tmp_path)
     assert params.isfinite().all()
 
 
-def test_checkpoint_of_another_model_is_refused(tmp_path):
-    data = synthetic.bits(3, 0)
-    train(small_model(), data, data, TrainConfig(epochs=1), tmp_path, threads=1)
-    with pytest.raises(ModelError, match="not a checkpoint of this training"):
-        train(small_model(cells=10), data, data, TrainConfig(epochs=1), tmp_path, threads=1)
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="not a whole safetensors file"):
-        train(small_model(), data, data, TrainConfig(epochs=1), tmp_path, threads=1)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
