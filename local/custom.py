@@ -8,6 +8,7 @@ from pathlib import Path
 
 from local.dict_dir import read_pronunciations, spell, write_dict_dir
 from local.summary import print_summary
+from nnet.ranges import Count
 from steps.cli import command
 from steps.corpus.audio import parse_wav_entry
 from steps.corpus.data_dir import DataDir, read_data_dir, write_data_dir
@@ -222,7 +223,7 @@ def custom(
     lexicon: Path | None = None,
     lm: Path | None = None,
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Prepare a corpus of your own: Kaldi data directories for training, tuning and tests.
 

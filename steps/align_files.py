@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 from tabulate import tabulate
 
+from nnet.ranges import Count, Positive
 from steps.adapt import adapt_to
 from steps.align import POSTERIOR_SCALE, Source, align_utterances
 from steps.cli import command
@@ -33,9 +34,9 @@ def align_files(
     out: Path,
     lang: Path | None = None,
     align: AlignOptions = AlignOptions(),
-    posterior_scale: float = POSTERIOR_SCALE,
+    posterior_scale: Positive = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Align recordings with their transcripts: AUDIO TEXT AUDIO TEXT ...
 

@@ -15,6 +15,7 @@ import yaml
 from jsonargparse import get_loader
 
 from nnet.errors import ModelError
+from nnet.ranges import out_of_range
 from steps.errors import InputError
 
 
@@ -150,6 +151,9 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
         options = parser.parse_args(arguments)
     except UnicodeDecodeError as error:
         sys.exit(f"error: {parser.files}not UTF-8 text: {error.reason} at byte {error.start}")
+    if fault := out_of_range(vars(options), function):
+        given = {argument.partition("=")[0].rstrip("+") for argument in arguments}
+        sys.exit(f"error: {'' if f'--{fault.split()[0]}' in given else parser.files}{fault}")
     try:
         values = parser.instantiate(options)
         values.pop("config", None)

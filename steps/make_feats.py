@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nnet.ranges import Count
 from steps.cli import command
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import DataDir, data_dirs, read_data_dir, read_utterance_audio, subset
@@ -26,7 +27,7 @@ from steps.parallel import Run, jobs
 
 
 def make_feats(
-    data: Path, feats: Path, mfcc: MfccOptions, fbank: FbankOptions, nj: int = 1, allow_commands: bool = False
+    data: Path, feats: Path, mfcc: MfccOptions, fbank: FbankOptions, nj: Count = 1, allow_commands: bool = False
 ) -> None:
     """Compute MFCC and log mel filterbanks of a data directory, or of each one in a folder.
 
