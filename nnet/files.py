@@ -8,13 +8,13 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from nnet.errors import ModelError
+from nnet.errors import ModelError, naming
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside `path`, then rename."""
     part = path.with_name(f".{path.name}.partial")
-    with part.open("wb") as file:
+    with naming(path), part.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from steps.hmm.graph import hclg
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import read_tree
 from steps.lang.fst_arrays import read_fst
+from steps.lang.lexicon_fst import write_fst
 from steps.output import output_dir
 
 
@@ -37,7 +38,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     transitions = read_transition_model(model)
     result = hclg(lexicon, language_model, disambiguation, read_tree(model / "tree.json"), transitions)
     with output_dir(graph, mark="graph.json") as folder:
-        result.write(str(folder / "HCLG.fst"))
+        write_fst(folder / "HCLG.fst", result)
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)
         about = read_json(grammar / "lm.json")

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nnet.errors import naming
 from steps.errors import InputError
 
 KEY = ".key"  # in a partial directory: what its content depends on
+LONGEST_NAME = 255  # bytes of a file's name
 
 
 @contextmanager
@@ -30,12 +32,46 @@ def writing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     make_dir(path.parent)
-    part = path.with_name(f".{path.name}.partial")
+    part = path.with_name(beside(path.name, "partial"))
     try:
-        yield part
-        os.replace(part, path)
+        with naming(path, instead_of=part):
+            yield part
+            os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def beside(name: str, what: str) -> str:
+    """Name a hidden file for a while beside another one; where that would be too long, the name's hash stands for it.
+
+    Example
+    -------
+    >>> beside("words.txt", "partial")
+    '.words.txt.partial'
+    """
+    hidden = f".{name}.{what}"
+    return hidden if len(os.fsencode(hidden)) <= LONGEST_NAME else f".{_short_hash(os.fsencode(name))}.{what}"
+
+
+def fitting(stem: str, suffix: str) -> str:
+    """Name a file; of a name that the file system would refuse for its length, the end is replaced by a hash of it all.
+
+    Example
+    -------
+    >>> fitting("anna-1", ".wav")
+    'anna-1.wav'
+    >>> len(fitting("x" * 300, ".TextGrid"))
+    255
+    """
+    longest = LONGEST_NAME - len(suffix.encode())
+    if len(os.fsencode(stem)) > longest:
+        end = "~" + _short_hash(os.fsencode(stem))
+        stem = os.fsencode(stem)[: longest - len(end)].decode(errors="ignore") + end
+    return stem + suffix
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 @contextmanager
@@ -63,8 +99,9 @@ def output_dir(path: str | Path, key: str | None = None, mark: str | None = None
         raise InputError(f"{path}: is there already, with other things in it; give the name of a new directory")
     with only_writer(path):
         part = path.with_name(path.name + ".partial")
-        _begin(part, key)
-        yield part
+        with naming(part):
+            _begin(part, key)
+            yield part
         (part / KEY).unlink(missing_ok=True)
         old = path.with_name(path.name + ".old")
         shutil.rmtree(old, ignore_errors=True)  # of a run that was stopped between the lines below
@@ -104,7 +141,7 @@ def only_writer(path: str | Path) -> Iterator[None]:
     ...     pass
     """
     path = Path(path)
-    lock = path.parent.resolve() / f".{path.name}.lock"
+    lock = path.parent.resolve() / beside(path.name, "lock")
     with locked(lock, f"{path}: another command is writing it", "give another place to write to"):
         yield
 
@@ -129,7 +166,7 @@ def locked(lock: Path, busy: str, instead: str) -> Iterator[None]:
     """
     make_dir(lock.parent)
     while True:
-        with lock.open("a+") as file:
+        with naming(lock), lock.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -190,7 +227,7 @@ def fingerprint(*parts: Any) -> str:
     False
     """
     values = [state(part) if isinstance(part, Path) else part for part in parts]
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    return _short_hash(json.dumps(values, sort_keys=True).encode())
 
 
 def state(path: Path) -> list[list[Any]]:

@@ -27,7 +27,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from steps.errors import InputError
+from nnet.errors import naming
+from steps.errors import InputError, os_error_text
 from steps.output import fingerprint, locked, state, writing
 
 # options that change how a stage is carried out, not what it stands for; a network's bits depend on them
@@ -202,7 +203,7 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     ledger.entry_path(stage).unlink(missing_ok=True)
     start = time.monotonic()
-    with log.open("w", encoding="utf-8") as file:
+    with naming(log), log.open("w", encoding="utf-8") as file:
         print("# python", shlex.join(stage.command), file=file, flush=True)
         process = subprocess.Popen(
             [sys.executable, "-u", *stage.command],
@@ -313,6 +314,8 @@ def main() -> None:
                 run(stages, ledger, first, last, forced=options.stage is not None)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {os_error_text(error)}")
     except KeyboardInterrupt:
         print(f"interrupted; {GOES_ON}", file=sys.stderr)
         sys.exit(130)

@@ -12,6 +12,7 @@ import numpy as np
 from steps.corpus.audio import parse_wav_entry, read_audio, times_fault
 from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
+from steps.output import fitting
 
 T = TypeVar("T")
 
@@ -253,12 +254,14 @@ def _portable(entry: str, base: Path) -> str:
 def file_name(utterance: str, suffix: str = "wav") -> str:
     """Name an utterance's file; a slash, which no file name can hold, is written as in addresses of the web.
 
+    Of a name that is too long, the end gives way to a hash (see `steps.output.fitting`).
+
     Example
     -------
     >>> file_name("anna-1"), file_name("../anna/1")
     ('anna-1.wav', '..%2Fanna%2F1.wav')
     """
-    return f"{utterance.replace('%', '%25').replace('/', '%2F')}.{suffix}"
+    return fitting(utterance.replace("%", "%25").replace("/", "%2F"), f".{suffix}")
 
 
 def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = False) -> tuple[np.ndarray, int]:

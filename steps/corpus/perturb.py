@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from steps.corpus.audio import resample
+from steps.corpus.audio import resample, write_audio
 from steps.corpus.data_dir import DataDir, file_name, read_utterance_audio
 from steps.errors import InputError
 from steps.parallel import Run
@@ -88,4 +87,4 @@ def _write(data: DataDir, factors: Sequence[float], audio: Path, allow_commands:
     samples, rate = read_utterance_audio(data, utterance, allow_commands)
     for factor in factors:
         changed = np.clip(change_speed(samples, rate, factor), -1, 1 - 2**-15)  # resampling overshoots at loud places
-        soundfile.write(audio / file_name(perturbed_id(utterance, factor)), changed, rate, subtype="PCM_16")
+        write_audio(audio / file_name(perturbed_id(utterance, factor)), changed, rate, "PCM_16")
