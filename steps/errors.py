@@ -9,6 +9,8 @@ ADVICE = {
     errno.ENOSPC: "make room on its disk",
     errno.EDQUOT: "make room on its disk",
     errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EAGAIN: "give a smaller --nj",
+    errno.ENOMEM: "give a smaller --nj",
     errno.EMFILE: "allow more open files (ulimit -n) or give a smaller --nj",
 }
 
@@ -35,7 +37,9 @@ def os_error_text(error: OSError) -> str:
     if error.errno in ADVICE:
         reason += f"; {ADVICE[error.errno]}"
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    places = traceback.extract_tb(error.__traceback__)
+    if any(place.filename.endswith("multiprocessing/synchronize.py") for place in places):
+        names = ["/dev/shm"]  # where the semaphores are that processes share
     if names:
         return f"{' to '.join(dict.fromkeys(names))}: {reason}"
-    places = traceback.extract_tb(error.__traceback__)
     return reason + (f" (in {Path(places[-1].filename).name}, line {places[-1].lineno})" if places else "")

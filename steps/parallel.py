@@ -79,14 +79,7 @@ def jobs(nj: int) -> Iterator[Run]:
     # forkserver: its processes start from a clean parent that has run no threads, and import torch once
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch"])
-    try:
-        started = ProcessPoolExecutor(nj, mp_context=context, initializer=_start_worker)
-    except OSError as error:
-        raise InputError(
-            f"{nj} processes cannot be started ({error.strerror}); they need a /dev/shm that can be written, and room "
-            "for more processes; --nj 1 needs neither"
-        ) from error
-    with started as pool:
+    with ProcessPoolExecutor(nj, mp_context=context, initializer=_start_worker) as pool:
 
         def run(function: Callable[[Any], Any], items: Iterable[Any], desc: str | None = None) -> list[Any]:
             items = list(items)

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from nnet.files import write_tensors
-from steps import parallel
 from steps.cli import command
 from steps.corpus.audio import write_audio
 from steps.errors import InputError, os_error_text
@@ -126,14 +125,16 @@ def test_a_name_that_is_not_utf8(tmp_path):
         said(lambda: "я".encode("ascii"))
 
 
-def test_processes_that_cannot_be_started(monkeypatch):
+def test_processes_that_share_nothing_for_a_read_only_dev_shm(monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(parallel, "ProcessPoolExecutor", refuse)
-    message = r"^2 processes cannot be started \(Read-only file system\); they need a /dev/shm that can be written"
-    with pytest.raises(InputError, match=message), jobs(2):
-        pytest.fail("the work begins")
+    def work():
+        with jobs(2):
+            pytest.fail("the work begins")
+
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refuse)
+    assert said(work) == "error: /dev/shm: Read-only file system"
 
 
 PRINTING = """
