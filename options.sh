@@ -13,7 +13,7 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --list                      show the stages and which are done
   --dry-run                   print the commands
   --nj N                      number of processes (default: the cores, $nj)
-  --nnet FILE                 acoustic model, one of $(cd "$root" && echo conf/nnet/*.yaml) (default: lstmp)
+  --nnet FILE                 acoustic model, one of ${networks[*]#"$root/"} (default: lstmp)
   --corpus DIR                take the audio from DIR instead of downloading it (all recipes but custom)
   --workdir DIR               where data/ and exp/ go (default: the recipe's folder)
   --recipe NAME               one of: $recipes
@@ -37,7 +37,8 @@ recipe custom:
 EOF
 }
 
-recipes=$(cd "$root/recipes" && echo *) recipe=asterisk language=en workdir=''
+networks=("$root"/conf/nnet/*.yaml) folders=("$root"/recipes/*)
+recipes=${folders[*]##*/} recipe=asterisk language=en workdir=''
 systems=(mono tri lda_mllt sat) gmm=mono
 nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
@@ -84,6 +85,8 @@ done
 [[ $language =~ ^(en|es|fr|it|ru)$ ]] || die "--language is '$language'; there are en es fr it ru"
 [[ "$nj ${workers:-1} 1$seed" =~ ^([1-9][0-9]*\ ?){3}$ ]] ||
   die "--nj '$nj', --workers '${workers:-1}' and --seed '$seed' have to be whole numbers"
+[[ "$((nj)) $((${workers:-1})) $((10#$seed))" == "$nj ${workers:-1} $seed" ]] || # bash's numbers go round at 2^63
+  die "--nj '$nj', --workers '${workers:-1}' and --seed '$seed' have to be below 2^63, without zeros before them"
 workers=${workers:-$((nj > 1 ? 2 : 1))}
 [[ $realign =~ ^(0|[1-9][0-9]?)$ ]] || die "--realign is '$realign'; it has to be a whole number from 0 to 99"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"

@@ -31,7 +31,7 @@ install() {
     echo "Installing $* into .venv (once, a few minutes)" >&2
     cd "$project" || exit
     .venv/bin/python -c 'import pip' 2>/dev/null && [[ -d .venv/.installed ]] || python3 -m venv --clear .venv || exit
-    mkdir -p .venv/.installed && (cd .venv/.installed && rm -f "$@") || exit
+    mkdir -p .venv/.installed && rm -f "${@/#/.venv/.installed/}" || exit
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "${@/#/--requirement=}" >&2 ||
       complain "the packages of $* could not be installed, see above; the same command tries again" || exit
     cp "$@" .venv/.installed/

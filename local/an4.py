@@ -14,7 +14,7 @@ from steps.corpus.fields import split_fields
 from steps.corpus.spelling import spellings
 from steps.errors import InputError
 from steps.lang.lexicon_file import read_any_lexicon
-from steps.output import output_dir, writing
+from steps.output import only_writer, output_dir, writing
 
 REPOSITORY = "https://github.com/cmusphinx/an4"
 DEV_EVERY = 10  # every tenth training speaker, sorted by name, is a dev speaker
@@ -190,7 +190,8 @@ def an4(data: Path, corpus: Path | None = None) -> None:
     corpus : Path, optional
         A folder laid out as github.com/cmusphinx/an4; without it, that repository is cloned.
     """
-    prepare_an4(corpus or download_an4(data / "local/download"), data)
+    with only_writer(data):
+        prepare_an4(corpus or download_an4(data / "local/download"), data)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from steps.corpus.fields import split_fields
 from steps.corpus.split import stable_split
 from steps.errors import InputError
 from steps.lang.lexicon_file import read_any_lexicon
-from steps.output import output_dir, writing
+from steps.output import only_writer, output_dir, writing
 
 RECIPE = Path(__file__).parent.parent / "recipes/asterisk"
 SPEAKERS = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru": "ivrvoice"}
@@ -233,8 +233,10 @@ def asterisk(data: Path, language: Literal["en", "es", "fr", "it", "ru"] = "en",
         A folder with the packages asterisk-core-sounds-XX and asterisk-core-sounds-XX-wav, as .deb files or unpacked,
         or with the publisher's archive unpacked; instead of downloading.
     """
-    corpus = _local_corpus(corpus, data, language) if corpus else download_asterisk(data / "local/download", language)
-    prepare_asterisk(corpus, data, language)
+    with only_writer(data):
+        local = data / "local/download"
+        corpus = _local_corpus(corpus, data, language) if corpus else download_asterisk(local, language)
+        prepare_asterisk(corpus, data, language)
 
 
 def _local_corpus(corpus: Path, data: Path, language: str) -> Path:

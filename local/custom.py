@@ -8,6 +8,7 @@ from pathlib import Path
 
 from local.dict_dir import spell, write_dict_dir
 from local.summary import print_summary
+from nnet.ranges import Count
 from steps.cli import command
 from steps.corpus.audio import parse_wav_entry
 from steps.corpus.checks import Problem
@@ -21,7 +22,7 @@ from steps.lang.lexicon import read_dict_dir
 from steps.lang.lexicon_file import read_any_lexicon
 from steps.lang.lines import open_plain
 from steps.lang.symbols import UNK
-from steps.output import output_dir, writing
+from steps.output import only_writer, output_dir, writing
 
 DICT_FILES = ("silence_phones.txt", "nonsilence_phones.txt", "optional_silence.txt")
 Examined = tuple[list[Problem], DataDir]  # from steps.corpus.validate.examine
@@ -241,7 +242,7 @@ def custom(
     lexicon: Path | None = None,
     lm: Path | None = None,
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Prepare a corpus of your own: Kaldi data directories for training, tuning and tests.
 
@@ -267,7 +268,8 @@ def custom(
     """
     if train is None or dev is None:
         raise InputError("give the data directories: --train DIR --dev DIR --test DIR [--test DIR2 ...]")
-    prepare_custom(data, train, dev, test or [], lexicon, lm, allow_commands, nj)
+    with only_writer(data):
+        prepare_custom(data, train, dev, test or [], lexicon, lm, allow_commands, nj)
 
 
 if __name__ == "__main__":

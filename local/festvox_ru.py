@@ -13,7 +13,7 @@ from steps.corpus.ctm import place, write_ctm
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.corpus.split import stable_split
 from steps.errors import InputError
-from steps.output import output_dir
+from steps.output import only_writer, output_dir
 
 PACKAGE = "festvox-ru"
 SPEAKER = "nsh"  # as the voice is called
@@ -138,15 +138,16 @@ def festvox_ru(data: Path, corpus: Path | None = None) -> None:
     corpus : Path, optional
         A folder with the package festvox-ru, as .deb file or unpacked; instead of downloading.
     """
-    if corpus is None:
-        corpus = download_festvox_ru(data / "local/download")
-    elif not corpus.is_dir():
-        raise InputError(f"--corpus {corpus}: there is no such folder")
-    elif any(corpus.glob(f"{PACKAGE}_*.deb")):
-        with output_dir(data / f"local/download/{PACKAGE}") as part:
-            _unpack(corpus, part)
-        corpus = data / f"local/download/{PACKAGE}"
-    prepare_festvox_ru(corpus, data)
+    with only_writer(data):
+        if corpus is None:
+            corpus = download_festvox_ru(data / "local/download")
+        elif not corpus.is_dir():
+            raise InputError(f"--corpus {corpus}: there is no such folder")
+        elif any(corpus.glob(f"{PACKAGE}_*.deb")):
+            with output_dir(data / f"local/download/{PACKAGE}") as part:
+                _unpack(corpus, part)
+            corpus = data / f"local/download/{PACKAGE}"
+        prepare_festvox_ru(corpus, data)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from nnet.ranges import Whole
+
 
 @dataclass(frozen=True)
 class Masks:
@@ -22,10 +24,10 @@ class Masks:
         Their largest width, in frames.
     """
 
-    bands: int = 0
-    band_width: int = 6
-    gaps: int = 0
-    gap_width: int = 10
+    bands: Whole = 0
+    band_width: Whole = 6
+    gaps: Whole = 0
+    gap_width: Whole = 10
 
 
 def masked(feats: Tensor, masks: Masks, key: tuple[int, ...]) -> Tensor:

@@ -15,6 +15,8 @@ from nnet.files import read_tensors, write_tensors
 from nnet.lstm import State
 from nnet.optimizer import OptimizerState
 
+REMEDY = "remove this file: the same command then starts the training anew"
+
 
 @dataclass
 class Sums:
@@ -109,6 +111,17 @@ def save_checkpoint(
     write_tensors(path, tensors | dict(more or {}), {"progress": json.dumps(asdict(progress)), **(metadata or {})})
 
 
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata that `save_checkpoint` wrote.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing or damaged: says to remove it, without which the run would not get past it.
+    """
+    return read_tensors(path, REMEDY)
+
+
 def position_of(known: dict[str, Any]) -> Position:
     """Make a position of what JSON keeps of it."""
     return Position(**known | {"rows": tuple(map(tuple, known["rows"]))})
@@ -122,7 +135,7 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
     ModelError
         When the file is damaged or belongs to another model.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_checkpoint(path)
     try:
         known = json.loads(metadata["progress"])
         position = position_of(known["position"])
@@ -133,9 +146,7 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
         run.kept = [tensors[f"kept.{i}"] for i in range(len(kept))]
         torch.set_rng_state(tensors["random"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"{path} is not a checkpoint of this training run: {error}; remove it to start anew"
-        ) from error
+        raise ModelError(f"{path} is not a checkpoint of this training run: {error}; {REMEDY}") from error
     run.optimizer.clear()
     run.optimizer.update({name.split(".")[1]: x for name, x in tensors.items() if name.startswith("optimizer.")})
     layers = sum(name.startswith("state.") for name in tensors) // 2

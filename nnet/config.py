@@ -1,11 +1,11 @@
 """What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/training.yaml."""
 
-import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from nnet.augment import Masks
 from nnet.errors import ModelError
+from nnet.ranges import Count, NotNegative, Number, Positive, Probability, Range, Whole, out_of_range
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,20 @@ class ModelConfig:
     """
 
     kind: Literal["lstm", "rnn", "dnn"] = "lstm"
-    layers: int = 2
-    cells: int = 256
-    projection: int = 0
+    layers: Count = 2
+    cells: Count = 256
+    projection: Whole = 0
     peepholes: bool = True
-    clip: float = 50.0
+    clip: Annotated[float, Range(above=0, finite=False)] = 50.0
     direction: Literal["forward", "backward", "both"] = "forward"
-    delay: int = 5
-    left_context: int = 0
-    right_context: int = 0
+    delay: Whole = 5
+    left_context: Whole = 0
+    right_context: Whole = 0
     precision: Literal["fp32", "bf16"] = "fp32"
-    dropout: float = 0.0
+    dropout: Probability = 0.0
     init: Literal["uniform", "fan_in"] = "fan_in"
-    init_range: float = 0.02
-    forget_bias: float = 0.0
+    init_range: Positive = 0.02
+    forget_bias: Number = 0.0
 
     @property
     def carries_state(self) -> bool:
@@ -73,10 +73,7 @@ class ModelConfig:
 
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
-        not_negative = dict.fromkeys(("projection", "delay", "left_context", "right_context"), 0)
-        check_values(self, at_least={"layers": 1, "cells": 1} | not_negative, above={"clip": 0, "init_range": 0})
-        if not 0 <= self.dropout < 1:
-            raise ModelError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
+        check_values(self)
         _check_choices(self)
         if self.kind != "lstm" and (self.projection or self.direction != "forward" or self.precision != "fp32"):
             raise ModelError(f"kind is {self.kind}; only lstm has a projection, other directions and another precision")
@@ -141,55 +138,37 @@ class TrainConfig:
         train.jsonl gets a line this often, and after every epoch.
     """
 
-    streams: int = 32
-    frames: int = 20
-    shuffle: int = 128
-    epochs: int = 20
+    streams: Count = 32
+    frames: Whole = 20
+    shuffle: Count = 128
+    epochs: Count = 20
     optimizer: Literal["adam", "sgd"] = "adam"
-    momentum: float = 0.9
-    beta1: float = 0.9
-    initial_lr: float = 0.002
-    final_lr: float = 0.0001
+    momentum: Probability = 0.9
+    beta1: Probability = 0.9
+    initial_lr: Positive = 0.002
+    final_lr: Positive = 0.0001
     schedule: Literal["exponential", "newbob"] = "exponential"
-    max_grad_norm: float = 0.0
+    max_grad_norm: NotNegative = 0.0
     average: Literal["best", "last"] = "best"
-    average_epochs: int = 1
-    silence_weight: float = 1.0
-    reset_probability: float = 0.0
+    average_epochs: Count = 1
+    silence_weight: Positive = 1.0
+    reset_probability: Probability = 0.0
     masks: Masks = field(default_factory=Masks)
-    checkpoint_seconds: float = 60.0
-    log_seconds: float = 10.0
+    checkpoint_seconds: NotNegative = 60.0
+    log_seconds: NotNegative = 10.0
 
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
-        check_values(
-            self,
-            at_least={
-                "streams": 1, "frames": 0, "shuffle": 1, "epochs": 1, "average_epochs": 1, "momentum": 0, "beta1": 0,
-                "max_grad_norm": 0, "reset_probability": 0, "checkpoint_seconds": 0, "log_seconds": 0,
-            },
-            above={"initial_lr": 0, "final_lr": 0, "silence_weight": 0},
-        )  # fmt: skip
-        check_values(self.masks, dict.fromkeys(("bands", "band_width", "gaps", "gap_width"), 0), {}, "masks.")
+        check_values(self)
         _check_choices(self)
-        for name in ("momentum", "beta1", "reset_probability"):
-            if getattr(self, name) >= 1:
-                raise ModelError(f"{name} is {getattr(self, name)}; it has to be below 1")
         if self.final_lr > self.initial_lr:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
 
 
-def check_values(config: object, at_least: dict[str, float], above: dict[str, float], group: str = "") -> None:
-    """Raise a ModelError that names the first value of a config that is not finite or below its limit."""
-    for name, value in vars(config).items():
-        if isinstance(value, float) and not math.isfinite(value) and (name != "clip" or math.isnan(value)):
-            raise ModelError(f"{group}{name} is {value}; it has to be a finite number")
-    for name, limit in at_least.items():
-        if not getattr(config, name) >= limit:
-            raise ModelError(f"{group}{name} is {getattr(config, name)}; it has to be {limit} or more")
-    for name, limit in above.items():
-        if not getattr(config, name) > limit:
-            raise ModelError(f"{group}{name} is {getattr(config, name)}; it has to be above {limit}")
+def check_values(config: object, group: str = "") -> None:
+    """Raise a ModelError that names the first value of a config that is not in the range of its type."""
+    if fault := out_of_range(vars(config), type(config), group):
+        raise ModelError(fault)
 
 
 def _check_choices(config: ModelConfig | TrainConfig) -> None:

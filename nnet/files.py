@@ -8,13 +8,13 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from nnet.errors import ModelError
+from nnet.errors import ModelError, naming
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside `path`, then rename."""
     part = path.with_name(f".{path.name}.partial")
-    with part.open("wb") as file:
+    with naming(path), part.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -27,8 +27,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     write_bytes(path, safetensors.torch.save(tensors, metadata))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path, remedy: str = "train the model again") -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file and the metadata of its header.
+
+    Parameters
+    ----------
+    path : Path
+    remedy : str
+        What to do about a damaged one, for the message.
 
     Raises
     ------
@@ -42,4 +48,4 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing") from error
     except (safetensors.SafetensorError, ValueError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file ({error}); train the model again") from error
+        raise ModelError(f"{path} is not a whole safetensors file ({error}); {remedy}") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from nnet.errors import naming
 from nnet.files import write_bytes
 
 LOG, BOARD = "train.jsonl", "tensorboard"
@@ -31,7 +32,7 @@ class TrainingLog:
 
     def write(self, frames: int, **figures: float | list[float]) -> int:
         """Add a line; return the size of train.jsonl. TensorBoard gets no lists."""
-        with self.path.open("a") as file:
+        with naming(self.path), self.path.open("a") as file:
             file.write(json.dumps({"frames": frames} | figures) + "\n")
         for name, value in figures.items():
             if not isinstance(value, list):

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from nnet.ranges import Count, NotNegative
 from steps.align import POSTERIOR_SCALE, Source, align_utterances, write_alignment_dir
 from steps.cli import command
 from steps.corpus.split import cut
@@ -30,11 +31,11 @@ def adapt(
     model: Path,
     ali: Path,
     out: Path,
-    silence_weight: float = 0.01,
-    min_frames: float = 500.0,
-    iterations: int = 3,
+    silence_weight: NotNegative = 0.01,
+    min_frames: NotNegative = 500.0,
+    iterations: Count = 3,
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Estimate for each speaker the affine map of the features that moves them towards a model (fMLLR).
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnet.ranges import Count, NotNegative, Positive, Share
 from steps.cli import command
 from steps.corpus.split import cut
 from steps.errors import InputError
@@ -69,14 +70,14 @@ def align_data(
     model: Path,
     ali: Path,
     align: AlignOptions = AlignOptions(),
-    max_failed: float = 0.1,
-    posterior_scale: float = POSTERIOR_SCALE,
+    max_failed: Share = 0.1,
+    posterior_scale: Positive = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
     speakers: Path | None = None,
     before: Path | None = None,
-    max_shift: float = MAX_SHIFT,
+    max_shift: NotNegative = MAX_SHIFT,
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Align the transcripts of a data directory with its audio (Kaldi's align_si.sh).
 

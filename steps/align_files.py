@@ -1,20 +1,21 @@
 """Align recordings with their transcripts, without a data directory."""
 
+import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from tabulate import tabulate
 
+from nnet.ranges import Count, Positive
 from steps.adapt import adapt_to
 from steps.align import POSTERIOR_SCALE, Source, align_utterances
 from steps.cli import command
-from steps.corpus.audio import AudioSource, audio_info, read_audio, resample
+from steps.corpus.audio import AudioSource, audio_info, read_audio, resample, write_audio
 from steps.corpus.ctm import Token
-from steps.corpus.data_dir import DataDir, write_data_dir
+from steps.corpus.data_dir import DataDir, file_name, write_data_dir
 from steps.corpus.fields import BLANK, split_fields
 from steps.corpus.sound import count_sounding
 from steps.corpus.spelling import say_respelled
@@ -28,6 +29,7 @@ from steps.hmm.segments import frame_times
 from steps.hmm.training_graph import Pronouncer, read_pronouncer
 from steps.hmm.viterbi import AlignOptions
 from steps.lang.lines import listing
+from steps.output import only_writer
 from steps.parallel import jobs
 
 WIDE = AlignOptions(beam=40.0, retry_beam=1280.0)
@@ -43,15 +45,16 @@ def align_files(
     out: Path,
     lang: Path | None = None,
     align: AlignOptions = WIDE,
-    posterior_scale: float = POSTERIOR_SCALE,
+    posterior_scale: Positive = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Align recordings with their transcripts: AUDIO TEXT AUDIO TEXT ...
 
     Prints a table of the words with their times and confidences, and writes OUT/textgrid/NAME.TextGrid for each
     recording, NAME being that of the audio file without its suffix, OUT/words.ctm and OUT/phones.ctm (see
-    steps.export_ctm). Files of these names are replaced, others stay.
+    steps.export_ctm). Files of these names are replaced, others stay. What of a name cannot be in such a file, as a
+    space or a byte that is not UTF-8, is replaced, and so is the end of one that is too long: that is said.
 
     A model of adapted speakers (SAT) is adapted to each recording first; one that is too short for that is aligned with
     its sibling for speakers who are not known.
@@ -83,6 +86,20 @@ def align_files(
     recordings = name_pairs(files)
     if out.is_file():
         raise InputError(f"{out}: a file, not a directory to write into")
+    with only_writer(out):
+        _align_files(recordings, model, out, lang, align, posterior_scale, oov_to_unk, nj)
+
+
+def _align_files(
+    recordings: dict[str, tuple[Path, Path]],
+    model: Path,
+    out: Path,
+    lang: Path | None,
+    align: AlignOptions,
+    posterior_scale: float,
+    oov_to_unk: bool,
+    nj: int,
+) -> None:
     features = load_acoustic_model(model).features
     lang = training_lang(model) if lang is None else lang
     pronouncer = read_pronouncer(lang, oov_to_unk)
@@ -105,16 +122,31 @@ def align_files(
             found.pop(name, None)
             found |= {name: first[name]} if name in first else {}
     labels = {name: labeller.labels(name, text[name], aligned[name]) for name in recordings if name in aligned}
-    if labels:
-        write_labels(out, labels, labeller)
+    unwritten = write_labels(out, labels, labeller) if labels else {}
     for name, found in labels.items():
         print(f"\n{recordings[name][0]}\n{table(found.words)}")
+        if (called := file_name(name, "TextGrid")) != f"{recordings[name][0].stem}.TextGrid":
+            print(f"named {name} in the CTM files; its TextGrid is {called}")
     for name, doubt in doubts_of(aligned).items():
         print(f"\nwarning: {recordings[name][0]} is doubtful: {doubt}")
-    if failed:
-        reasons = (f"\n{recordings[name][0]}: {reason}" for name, reason in failed.items())
-        raise InputError(f"{len(failed)} of {len(recordings)} recordings could not be aligned:{''.join(reasons)}")
+    check_results(recordings, failed, unwritten)
     print(f"\n{out}: words.ctm, phones.ctm and textgrid/ are written")
+
+
+def check_results(
+    recordings: Mapping[str, tuple[Path, Path]], failed: Mapping[str, str], unwritten: Mapping[str, str]
+) -> None:
+    """Raise an InputError that lists the recordings without an alignment, and those without a TextGrid, and why."""
+    lines = []
+    for reasons, what in (
+        (failed, "could not be aligned"),
+        (unwritten, "have no TextGrid: it could not be written"),
+    ):
+        if reasons:
+            lines.append(f"{len(reasons)} of {len(recordings)} recordings {what}:")
+            lines += [f"{recordings[name][0]}: {reason}" for name, reason in reasons.items()]
+    if lines:
+        raise InputError("\n".join(lines))
 
 
 def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
@@ -137,7 +169,8 @@ def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
         )
     pairs: dict[str, tuple[Path, Path]] = {}
     for audio, transcript in zip(files[::2], files[1::2], strict=True):
-        name = re.sub(f"[{BLANK}]", "_", audio.stem)
+        # a name that is not UTF-8 could be in no table; the bytes that are not stand as \xe9
+        name = re.sub(f"[{BLANK}]", "_", os.fsencode(audio.stem).decode("utf-8", "backslashreplace"))
         if name in pairs:
             raise InputError(f"{pairs[name][0]} and {audio} would both be called {name}; rename one of them")
         pairs[name] = audio, transcript
@@ -200,7 +233,7 @@ def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
     mixed = np.mean(channels, axis=0)
     if fault := no_sound(channels, mixed, int(shortest * info.rate)):
         raise InputError(f"{audio}: {fault}")
-    soundfile.write(copy, resample(mixed, info.rate, rate), rate, subtype="FLOAT")
+    write_audio(copy, resample(mixed, info.rate, rate), rate, "FLOAT")
     lacking = info.announced / info.rate - seconds
     done = [f"{lacking:.3f} s less than its header tells of"] if lacking > 0 else []
     done += [f"{info.channels} channels averaged"] if info.channels > 1 else []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from nnet.ranges import Whole
 from steps.cli import command
 from steps.corpus.ctm import place
 from steps.corpus.data_dir import read_data_dir
@@ -25,7 +26,7 @@ FORCED = 0.1  # silence with a posterior below this is speech to the model, whic
 WORST = 30
 
 
-def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None, worst: int = WORST) -> None:
+def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None, worst: Whole = WORST) -> None:
     """Report which utterances of an alignment fit badly, which are missing and why, and how long phones last.
 
     Writes OUT/report.md, to read, and OUT/report.json with all utterances.

@@ -2,10 +2,13 @@
 
 import difflib
 import inspect
+import os
 import re
+import select
 import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NoReturn, get_args, get_origin
 
@@ -15,7 +18,8 @@ import yaml
 from jsonargparse import get_loader
 
 from nnet.errors import ModelError
-from steps.errors import InputError
+from nnet.ranges import out_of_range
+from steps.errors import InputError, os_error_text
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -125,9 +129,66 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
     Raises
     ------
     SystemExit
-        With a one-line ``error: ...`` for wrong options and for every `InputError` and `ModelError`.
+        With a one-line ``error: ...`` for wrong options and for every `InputError`, `ModelError` and `OSError`.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with _ending_with_the_reader(), _errors_in_a_line():
+        _call(function, sys.argv[1:] if arguments is None else arguments)
+
+
+@contextmanager
+def _errors_in_a_line() -> Iterator[None]:
+    """End with a line for what the user, the files or the machine can cause; other errors are bugs."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (InputError, ModelError) as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise
+        sys.exit(f"error: {os_error_text(error)}")
+    except UnicodeEncodeError as error:
+        if "surrogates" not in error.reason:
+            raise
+        name = error.object[max(0, error.start - 40) : error.end + 40].strip()
+        sys.exit(f"error: '{name}': a name that is not UTF-8, which the files to write are; rename it")
+
+
+@contextmanager
+def _ending_with_the_reader() -> Iterator[None]:
+    """End quietly, with the status that SIGPIPE gives, when nobody reads the output any more: as before ``| head``."""
+    try:
+        yield
+        sys.stdout.flush()
+    except SystemExit:  # its status and message say more than an error here
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _no_more_output()
+        raise
+    except OSError as error:  # the other errors have been seen to
+        _no_more_output()
+        if isinstance(error, BrokenPipeError):
+            sys.exit(128 + signal.SIGPIPE)
+        error.filename = "standard output"
+        sys.exit(f"error: {os_error_text(error)}")
+
+
+def _nobody_reads() -> bool:
+    """Whether the process that standard output goes to has closed it."""
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _no_more_output() -> None:
+    """Let Python find nothing wrong when it flushes standard output at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _call(function: Callable[..., Any], arguments: Sequence[str]) -> None:
+    """Parse the arguments and run the step."""
     parameters = inspect.signature(function).parameters.values()
     switches = {p.name for p in parameters if p.annotation is bool}
     lists = {p.name: item for p in parameters if p.default is p.empty and (item := _item_type(p.annotation))}
@@ -150,12 +211,10 @@ def command(function: Callable[..., Any], arguments: Sequence[str] | None = None
         options = parser.parse_args(arguments)
     except UnicodeDecodeError as error:
         sys.exit(f"error: {parser.files}not UTF-8 text: {error.reason} at byte {error.start}")
-    try:
-        values = parser.instantiate(options)
-        values.pop("config", None)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; what has to save before sets its own
-        function(**vars(values))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (InputError, ModelError) as error:
-        sys.exit(f"error: {error}")
+    if fault := out_of_range(vars(options), function):
+        given = {argument.partition("=")[0].rstrip("+") for argument in arguments}
+        sys.exit(f"error: {'' if f'--{fault.split()[0]}' in given else parser.files}{fault}")
+    values = parser.instantiate(options)
+    values.pop("config", None)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; what has to save before sets its own
+    function(**vars(values))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nnet.ranges import Count
 from steps.cli import command
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
@@ -20,7 +21,7 @@ def decode(
     search: SearchOptions = SearchOptions(),
     speakers: Path | None = None,
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Recognise the utterances of any data directory with a trained model and its graph.
 

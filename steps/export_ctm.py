@@ -7,7 +7,7 @@ from steps.cli import command
 from steps.corpus.ctm import Place, Token, place, write_ctm
 from steps.corpus.data_dir import DataDir, file_name, read_data_dir
 from steps.corpus.textgrid import write_textgrid
-from steps.errors import InputError
+from steps.errors import InputError, os_error_text
 from steps.hmm.alignments import read_aligned
 from steps.hmm.labels import Labeller, Labels, labeller_of
 from steps.output import output_dir
@@ -45,12 +45,15 @@ def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utter
     chosen = sorted(set(aligned if utterances is None else utterances))
     labels = {u: labeller.labels(u, aligned.text[u], aligned[u]) for u in chosen}
     with output_dir(out, mark="words.ctm") as folder:
-        write_labels(folder, labels, labeller, recordings)
+        if unwritten := write_labels(folder, labels, labeller, recordings):
+            raise InputError("\n".join(unwritten.values()))
     words = sum(len(found.words) for found in labels.values())
     print(f"{out}: {words} words of {len(labels)} utterances")
 
 
-def write_labels(folder: Path, labels: Mapping[str, Labels], labeller: Labeller, data: DataDir | None = None) -> None:
+def write_labels(
+    folder: Path, labels: Mapping[str, Labels], labeller: Labeller, data: DataDir | None = None
+) -> dict[str, str]:
     """Write words.ctm, phones.ctm and textgrid/ into a directory.
 
     Parameters
@@ -62,11 +65,21 @@ def write_labels(folder: Path, labels: Mapping[str, Labels], labeller: Labeller,
         That found them.
     data : DataDir, optional
         Says where the utterances are.
+
+    Returns
+    -------
+    dict of str
+        Utterance -> why its TextGrid could not be written; the others are.
     """
     for kind in Labels._fields:
         write_ctm(folder / f"{kind}.ctm", _placed(labels, kind, data))
+    unwritten = {}
     for utterance, found in labels.items():
-        write_textgrid(folder / "textgrid" / file_name(utterance, "TextGrid"), labeller.tiers(found), found.end)
+        try:
+            write_textgrid(folder / "textgrid" / file_name(utterance, "TextGrid"), labeller.tiers(found), found.end)
+        except OSError as error:
+            unwritten[utterance] = os_error_text(error)
+    return unwritten
 
 
 def _placed(labels: Mapping[str, Labels], kind: str, data: DataDir | None) -> Iterator[tuple[Place, Token]]:

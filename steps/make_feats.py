@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nnet.ranges import Count
 from steps.cli import command
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import (
@@ -36,7 +37,7 @@ from steps.parallel import Run, jobs
 
 
 def make_feats(
-    data: Path, feats: Path, mfcc: MfccOptions, fbank: FbankOptions, nj: int = 1, allow_commands: bool = False
+    data: Path, feats: Path, mfcc: MfccOptions, fbank: FbankOptions, nj: Count = 1, allow_commands: bool = False
 ) -> None:
     """Compute MFCC and log mel filterbanks of a data directory, or of each one in a folder.
 

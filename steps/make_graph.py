@@ -11,7 +11,7 @@ from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import read_tree
 from steps.lang.fst_arrays import to_arrays
 from steps.lang.grammar_fst import read_grammar
-from steps.lang.lexicon_fst import read_lexicon_fst
+from steps.lang.lexicon_fst import read_lexicon_fst, write_fst
 from steps.lang.table_hash import check_labels, lang_tables
 from steps.output import output_dir
 
@@ -43,7 +43,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     check_lang(lang, model)
     result = hclg(lexicon, language_model, disambiguation, read_tree(model / "tree.json"), transitions)
     with output_dir(graph, mark="graph.json") as folder:
-        result.write(str(folder / "HCLG.fst"))
+        write_fst(folder / "HCLG.fst", result)
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)
         about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids, **lang_tables(lang)}

@@ -10,12 +10,12 @@ from torch import nn
 
 from nnet.config import ModelConfig
 from nnet.model import AcousticModel, count_parameters
+from nnet.ranges import Count
 from steps.cli import command
-from steps.errors import InputError
 from steps.nnet_file import read_nnet_file
 
 
-def nnet_info(file: Path, input_dim: int = 40, output_dim: int = 14247, json: bool = False) -> None:
+def nnet_info(file: Path, input_dim: Count = 40, output_dim: Count = 14247, json: bool = False) -> None:
     """Show the layers, parameters, cost and latency of a network.
 
     The default dimensions are those of the paper, whose table counts parameters without biases.
@@ -34,11 +34,8 @@ def nnet_info(file: Path, input_dim: int = 40, output_dim: int = 14247, json: bo
     Raises
     ------
     InputError
-        When the file is missing or wrong, or a dimension is not positive.
+        When the file is missing or wrong.
     """
-    for name, value in (("input_dim", input_dim), ("output_dim", output_dim)):
-        if value < 1:
-            raise InputError(f"{name} is {value}; it has to be 1 or more")
     config, _ = read_nnet_file(file)
     info = describe(config, input_dim, output_dim)
     print(dumps(asdict(info)) if json else f"{file}\n\n{layer_table(info)}\n\n{totals(info)}")

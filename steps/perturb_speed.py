@@ -3,15 +3,17 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nnet.ranges import Count, Positive
 from steps.cli import command
 from steps.corpus.data_dir import read_data_dir, write_data_dir
 from steps.corpus.perturb import perturb
+from steps.options import Options
 from steps.output import output_dir
 from steps.parallel import jobs
 
 
 @dataclass(frozen=True)
-class Speeds:
+class Speeds(Options):
     """How fast the utterances are played.
 
     Parameters
@@ -20,7 +22,7 @@ class Speeds:
         1.0 is the recording itself; without it, only the changed ones are written.
     """
 
-    factors: list[float] = field(default_factory=lambda: [0.9, 1.0, 1.1])
+    factors: list[Positive] = field(default_factory=lambda: [0.9, 1.0, 1.1])
 
 
 def perturb_speed(
@@ -28,7 +30,7 @@ def perturb_speed(
     out: Path,
     speeds: Speeds = Speeds(),
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Write a data directory with each utterance at several speeds (Kaldi's perturb_data_dir_speed_3way.sh).
 

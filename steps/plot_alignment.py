@@ -3,12 +3,14 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnet.ranges import Number, Range
 from steps.cli import command
 from steps.corpus.ctm import Token, place, read_ctm
 from steps.corpus.data_dir import DataDir, read_data_dir, read_utterance_audio
@@ -35,8 +37,8 @@ def plot_alignment(
     utterance: str,
     out: Path = Path("alignment.png"),
     reference: Path | None = None,
-    start: float = 0.0,
-    end: float = math.inf,
+    start: Number = 0.0,
+    end: Annotated[float, Range(finite=False)] = math.inf,
     allow_commands: bool = False,
 ) -> None:
     """Draw the spectrogram of an utterance, and below it its aligned words and phones.

@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import chain
 from pathlib import Path
 
+from nnet.ranges import Count, Probability
 from steps.cli import command
 from steps.corpus.spelling import say_respelled, spellings
 from steps.errors import InputError
@@ -32,9 +33,9 @@ def prepare_lang(
     dict_dir: Path,
     lang: Path,
     oov_to_unk: bool = False,
-    sil_prob: float = 0.5,
-    silence_states: int = 5,
-    nonsilence_states: int = 3,
+    sil_prob: Probability = 0.5,
+    silence_states: Count = 5,
+    nonsilence_states: Count = 3,
     position_dependent_phones: bool = False,
 ) -> None:
     """Make a lang directory, as Kaldi's prepare_lang.sh does.
@@ -64,8 +65,6 @@ def prepare_lang(
         (_S). Monophones share their states; triphones may ask for the position.
     """
     train, dict_dir = Path(train), Path(dict_dir)
-    if not 0 <= sil_prob < 1:
-        raise InputError(f"sil_prob is {sil_prob}; the probability of silence has to be at least 0 and below 1")
     dictionary = read_dict_dir(dict_dir)
     spelling = spellings(entry.word for entry in dictionary.lexicon)
     known = set(spelling)

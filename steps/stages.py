@@ -12,7 +12,6 @@ was made again makes again what follows from it.
 
 import argparse
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
@@ -22,15 +21,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from nnet.errors import naming
 from steps.corpus.fields import split_fields, split_id
-from steps.errors import InputError
-from steps.output import fingerprint, state, writing
+from steps.errors import InputError, os_error_text
+from steps.output import fingerprint, locked, state, writing
 
 # options that change how a stage is carried out, not what it stands for; a network's bits depend on them
 NOT_IN_KEY = ("--nj", "--threads", "--workers", "--cluster")
@@ -180,21 +180,9 @@ def _audio_state(path: Path) -> list[Any]:
     return found
 
 
-@contextmanager
-def only_run(work: Path) -> Iterator[None]:
+def only_run(work: Path) -> AbstractContextManager[None]:
     """Refuse a second run in the same work directory while this one lasts."""
-    lock = work / "exp" / ".stages" / "lock"
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    except OSError as error:
-        raise InputError(f"cannot write in the work directory: {error}; give another --workdir") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"another run.sh is at work in {work}; wait for it, or give another --workdir") from error
-        yield
+    return locked(work / "exp/.stages/lock", f"another run.sh is at work in {work}", "give another --workdir")
 
 
 def _end_with_runner() -> None:
@@ -217,7 +205,7 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     ledger.entry_path(stage).unlink(missing_ok=True)
     start = time.monotonic()
-    with log.open("w", encoding="utf-8") as file:
+    with naming(log), log.open("w", encoding="utf-8") as file:
         print("# python", shlex.join(stage.command), file=file, flush=True)
         process = subprocess.Popen(
             [sys.executable, "-u", *stage.command],
@@ -328,6 +316,8 @@ def main() -> None:
                 run(stages, ledger, first, last, forced=options.stage is not None)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {os_error_text(error)}")
     except KeyboardInterrupt:
         print(f"interrupted; {GOES_ON}", file=sys.stderr)
         sys.exit(130)

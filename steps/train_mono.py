@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from nnet.ranges import Count, Seed
 from steps.cli import command
 from steps.feats.reader import training_options
 from steps.hmm.acoustic_model import lang_entry, write_gmm_model
@@ -24,8 +25,8 @@ def train_mono(
     exp: Path,
     mono: MonoOptions = MonoOptions(),
     oov_to_unk: bool = False,
-    nj: int = 1,
-    seed: int = 1,
+    nj: Count = 1,
+    seed: Seed = 1,
 ) -> None:
     """Train a monophone GMM-HMM on MFCCs (Kaldi's train_mono.sh).
 

@@ -19,6 +19,7 @@ from nnet.asgd.config import AsgdConfig
 from nnet.asgd.coordinator import LOCAL, train_asgd
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.model import AcousticModel, count_parameters, initialise, save_model
+from nnet.ranges import Count, Seed
 from nnet.train import train
 from steps.cli import command
 from steps.errors import InputError
@@ -40,9 +41,9 @@ def train_nnet(
     exp: Path,
     model: ModelConfig = ModelConfig(),
     training: TrainConfig = TrainConfig(),
-    seed: int = 1,
-    threads: int = 2,
-    workers: int = 1,
+    seed: Seed = 1,
+    threads: Count = 2,
+    workers: Count = 1,
     asgd: AsgdConfig = AsgdConfig(),
     cluster: str = LOCAL,
 ) -> None:
@@ -88,7 +89,7 @@ def train_nnet(
         RAY_ADDRESS names, or a new one of this machine alone); ray://HOST:PORT, that of a Ray client server.
     """
     check_pair(model, training)
-    check_workers(workers, threads, asgd)
+    asgd.check()
     options = training_options(feats, "fbank")
     transitions = read_transition_model(ali)
     check_states(dev_ali, ali, "align both sets with the same model")
@@ -135,14 +136,6 @@ def train_nnet(
         )
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")
-
-
-def check_workers(workers: int, threads: int, asgd: AsgdConfig) -> None:
-    """Raise an InputError for a number below 1, and a ModelError for a value of `asgd` that cannot be."""
-    for name, number in (("workers", workers), ("threads", threads)):
-        if number < 1:
-            raise InputError(f"{name} is {number}; it has to be 1 or more")
-    asgd.check()
 
 
 @dataclass(frozen=True)

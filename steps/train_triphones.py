@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from nnet.ranges import Count, Seed
 from steps.cli import command
 from steps.feats.reader import training_options, utterance_speakers
 from steps.hmm.acoustic_model import lang_entry, write_gmm_model
@@ -30,8 +31,8 @@ def train_triphones(
     lda: LdaOptions = LdaOptions(),
     speakers: Path | None = None,
     oov_to_unk: bool = False,
-    nj: int = 1,
-    seed: int = 1,
+    nj: Count = 1,
+    seed: Seed = 1,
 ) -> None:
     """Train a GMM-HMM of tied triphone states (Kaldi's train_deltas.sh, train_lda_mllt.sh and train_sat.sh).
 

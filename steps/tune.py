@@ -4,9 +4,11 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nnet.ranges import Count, Number, Positive
 from steps.cli import command
 from steps.errors import InputError
 from steps.feats.reader import reference_text
+from steps.options import Options
 from steps.output import fingerprint, output_dir
 from steps.parallel import jobs
 from steps.scoring.tuning import best
@@ -17,7 +19,7 @@ from steps.search.directory import decode_into
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(Options):
     """What is tried.
 
     Parameters
@@ -30,9 +32,11 @@ class Grid:
         For networks.
     """
 
-    acoustic_scales: list[float] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
-    insertion_penalties: list[float] = field(default_factory=lambda: [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
-    silence_deweights: list[float] = field(default_factory=lambda: [1.0, 2.7])
+    acoustic_scales: list[Positive] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
+    insertion_penalties: list[Number] = field(
+        default_factory=lambda: [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0]
+    )
+    silence_deweights: list[Positive] = field(default_factory=lambda: [1.0, 2.7])
 
 
 def tune(
@@ -44,7 +48,7 @@ def tune(
     search: SearchOptions = SearchOptions(),
     speakers: Path | None = None,
     allow_commands: bool = False,
-    nj: int = 1,
+    nj: Count = 1,
 ) -> None:
     """Choose acoustic scale, insertion penalty and silence deweighting by the errors on dev.
 

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from nnet.ranges import Count
 from steps.cli import command
 from steps.corpus.validate import find_problems, fix_data_dir
 from steps.errors import InputError
 
 
 def validate_data(
-    data: Path, fix: Path | None = None, allow_commands: bool = False, check_audio: bool = True, nj: int = 1
+    data: Path, fix: Path | None = None, allow_commands: bool = False, check_audio: bool = True, nj: Count = 1
 ) -> None:
     """Report all problems of a data directory at once, with file and line; exit with status 1 when there are any.
 
@@ -43,7 +44,10 @@ def validate_data(
     problems = [problem for problem in found if not problem.warning]
     if problems:
         fixable = sum(problem.fixable for problem in problems)
-        raise InputError(f"{data}: {len(problems)} problem(s), {fixable} of them repaired by '--fix NEW_DIRECTORY'")
+        before = ", when you have chosen in the others" if fixable and any(p.choice for p in problems) else ""
+        raise InputError(
+            f"{data}: {len(problems)} problem(s), {fixable} of them repaired by '--fix NEW_DIRECTORY'{before}"
+        )
     print(f"{data}: no problems, {len(found)} warning(s)")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what the tests need and runs them; arguments go to pytest: tests/run.sh tests/nnet -k lstm
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/.."
 source ./path.sh
 install requirements.txt requirements-test.txt requirements-cluster.txt
 ruff check .

@@ -196,6 +196,10 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--realign -1", "--realign is '-1'"),
         ("--realign=", "--realign needs a value"),
         ("--seed x", "--seed 'x'"),
+        ("--seed -1", "--seed '-1' have to be whole numbers"),
+        ("--seed 9223372036854775808", "--seed '9223372036854775808' have to be below 2^63"),
+        ("--seed 36893488147419103233", "--seed '36893488147419103233' have to be below 2^63"),
+        ("--nj 18446744073709551617", "--nj '18446744073709551617', --workers '1'"),
         ("--recipe wsj", "no recipe 'wsj'; there are: an4 asterisk custom festvox_ru"),
         ("--language de", "--language is 'de'; there are en es fr it ru"),
         ("--lm-name quadgram", "--lm-name is 'quadgram'; recipe asterisk has unigram bigram trigram, 1gram to 9gram"),
@@ -266,6 +270,37 @@ def test_recipes_work_in_their_own_folders_and_languages_below():
     assert plan(script="recipes/an4/run.sh")[0][2] == [f"{ROOT}/recipes/an4/data"]
     assert plan("--language", "en")[0][2][-1] == f"{ROOT}/recipes/asterisk/data"
     assert plan("--language", "it")[0][2] == ["--language", "it", f"{ROOT}/recipes/asterisk/it/data"]
+
+
+@pytest.mark.parametrize("script", RECIPES)
+def test_recipes_run_from_symbolic_links_and_with_cdpath(tmp_path, script):
+    expected = plan(script=script)
+    (tmp_path / "mine.sh").symlink_to(ROOT / script)
+    (tmp_path / "recipe").symlink_to((ROOT / script).parent)
+    for link in ("mine.sh", "recipe/run.sh"):
+        assert plan(script=tmp_path / link) == expected
+    # from their folder, where CDPATH has another one of that name and before, nothing may be said either
+    folder = (ROOT / script).parent
+    (tmp_path / folder.name).mkdir()
+    status, out, errors = call(
+        f"{folder.name}/run.sh", "--dry-run", cwd=folder.parent, CDPATH=f"{tmp_path}:.", **{"BASH_FUNC_cd%%": NOISY_CD}
+    )
+    assert (status, errors, len(out.splitlines())) == (0, "", len(expected))
+
+
+NOISY_CD = """() { echo noise; builtin cd "$@"; }"""
+
+
+def test_lists_of_the_help_are_names_alone():
+    status, out, _ = call(ROOT / "run.sh", "--help", CDPATH="/tmp:/", **{"BASH_FUNC_cd%%": NOISY_CD})
+    assert status == 0
+    assert "one of conf/nnet/blstm.yaml conf/nnet/blstmp.yaml " in out
+    assert "one of: an4 asterisk custom festvox_ru\n" in out
+
+
+def test_the_highest_seed():
+    commands = plan("--seed", str(2**63 - 1))
+    assert {a[a.index("--seed") + 1] for _, _, a in commands if "--seed" in a} == {str(2**63 - 1)}
 
 
 def test_test_sets_are_named_as_the_data_stage_names_them(tmp_path):
@@ -400,6 +435,14 @@ def test_changed_requirements_are_installed(machine):
         assert len(machine.installs()) == 1
 
 
+def test_an_installation_leaves_what_cdpath_leads_to_alone(machine, tmp_path):
+    other = tmp_path / "other/.venv/.installed/requirements.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text("another project's")
+    assert machine(CDPATH=str(tmp_path / "other"))[:2] == (0, "entered\n")
+    assert other.read_text() == "another project's"
+
+
 def test_a_new_python_makes_the_environment_again(machine):
     machine()
     machine.installs()
@@ -490,3 +533,16 @@ def test_tests_stop_at_what_ruff_finds(tmp_path, fault):
     (tmp_path / "faulty.py").unlink()
     status, out, _ = call(tmp_path / "tests/run.sh")
     assert (status, "1 passed" in out) == (0, True)
+
+
+@pytest.mark.parametrize("script", ["tests/run.sh", ".ci/run"])
+def test_the_tests_are_those_of_the_scripts_own_checkout(tmp_path, script):
+    for folder in ("here", "there"):
+        (tmp_path / folder / Path(script).parent).mkdir(parents=True)
+    for name in ("tests/run.sh", script):
+        (tmp_path / "here" / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / "here" / name)
+    (tmp_path / "here/path.sh").write_text("echo $PWD; exit\n")
+    (tmp_path / "link").symlink_to(tmp_path / "here" / script)
+    assert call(script, cwd=tmp_path / "here", CDPATH=str(tmp_path / "there")) == (0, f"{tmp_path}/here\n", "")
+    assert call(tmp_path / "link") == (0, f"{tmp_path}/here\n", "")

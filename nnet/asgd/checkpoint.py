@@ -8,8 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from nnet.asgd.worker import Place
-from nnet.checkpoint import position_of
-from nnet.files import read_tensors
+from nnet.checkpoint import position_of, read_checkpoint
 
 WORKERS = "workers"
 
@@ -34,7 +33,7 @@ def load_places(path: Path) -> list[Place]:
     ModelError
         When the file is damaged.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = read_checkpoint(path)
     places = []
     for worker, known in enumerate(json.loads(metadata.get(WORKERS, "[]"))):
         own = {

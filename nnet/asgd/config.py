@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from nnet.config import TrainConfig, check_values
+from nnet.ranges import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,16 @@ class AsgdConfig:
         one's share (adam) or by the share (sgd); otherwise each has all streams, at the rates as they are.
     """
 
-    shards: int = 4
-    push_every: int = 1
+    shards: Count = 4
+    push_every: Count = 1
     overlap: bool = False
-    tries: int = 3
-    stuck_seconds: float = 60.0
+    tries: Count = 3
+    stuck_seconds: Positive = 60.0
     share_streams: bool = True
 
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
-        check_values(self, {"shards": 1, "push_every": 1, "tries": 1}, {"stuck_seconds": 0}, "asgd.")
+        check_values(self, "asgd.")
 
     def training(self) -> dict[str, int | bool]:
         """Return what defines the training; the rest, how it is run, may be other when a killed run goes on."""

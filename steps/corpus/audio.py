@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import soundfile
 
 from steps.corpus.fields import BLANK
 from steps.corpus.sound import AudioInfo, Sound, open_sound
@@ -251,3 +252,27 @@ def _run(command: str, allow_commands: bool) -> bytes:
     if not output:
         raise InputError(f"'{command} |': the command wrote nothing")
     return output
+
+
+def write_audio(path: Path, samples: np.ndarray, rate: int, subtype: str) -> None:
+    """Write samples to a file of the kind that its suffix tells.
+
+    Parameters
+    ----------
+    path : Path
+    samples : (N,) float array
+        In [-1, 1].
+    rate : int
+        In Hz.
+    subtype : str
+        How libsndfile writes a sample: ``PCM_16``, ``FLOAT``.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written, as on a full disk.
+    """
+    try:
+        soundfile.write(path, samples, rate, subtype=subtype)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path}: the audio cannot be written ({error}); is the disk full?") from error

@@ -18,6 +18,7 @@ from steps.parallel import jobs
 T = TypeVar("T")
 Table = dict[str, Row]
 
+DROPPED = "line dropped"
 FILES = ("wav.scp", "segments", "reco2file_and_channel", "text", "utt2spk", "spk2utt")
 
 
@@ -37,6 +38,8 @@ class Problem:
         What `fix_data_dir` does about it; empty when it cannot do anything.
     warning : bool
         Whether everything works all the same.
+    choice : bool
+        Whether there are several repairs of which only the user can know the right one: nothing is repaired before.
     """
 
     file: str
@@ -44,6 +47,7 @@ class Problem:
     message: str
     repair: str = ""
     warning: bool = False
+    choice: bool = False
 
     @property
     def fixable(self) -> bool:
@@ -61,8 +65,11 @@ def load(path: Path, name: str, problems: list[Problem]) -> Table:
         return {}
     # an empty transcript is told of as such, and not as a line with too few fields
     rows, faults = scan_table(path / name, min_fields=1 if name == "text" else 2, verbatim=name == "wav.scp")
+    derived = name == "spk2utt" and (path / "utt2spk").is_file()  # made again from utt2spk, whatever it says
     for fault in faults:
-        problems.append(Problem(name, fault.line, fault.message, "line dropped" if fault.lost else "rewritten"))
+        repair = DROPPED if fault.lost else "rewritten"
+        choice = fault.choice and not derived
+        problems.append(Problem(name, fault.line, fault.message, "" if choice else repair, choice=choice))
     for before, row in pairwise(rows):
         if row.id < before.id:
             message = f"not sorted by code point (LC_ALL=C): '{row.id}' comes after '{before.id}'"
@@ -88,8 +95,8 @@ def read_channels(tables: dict[str, Table], problems: list[Problem]) -> dict[str
     for row in tables[name].values():
         if row.id not in tables["wav.scp"]:
             message = f"recording '{row.id}' is not in wav.scp"
-            problems.append(Problem(name, row.line, message, "line dropped", warning=True))
-    return parsed(name, tables[name], parse_channel, "line dropped", problems)
+            problems.append(Problem(name, row.line, message, DROPPED, warning=True))
+    return parsed(name, tables[name], parse_channel, DROPPED, problems)
 
 
 def check_recordings(
@@ -182,7 +189,7 @@ def good_transcripts(path: Path, tables: dict[str, Table], source: str, problems
     for row in table.values():
         if row.id not in tables[source]:
             message = f"text without audio: '{row.id}' is not in {source}"
-            problems.append(Problem("text", row.line, message, "line dropped"))
+            problems.append(Problem("text", row.line, message, DROPPED))
         elif not row.rest:
             problems.append(Problem("text", row.line, f"'{row.id}' has an empty transcript", "utterance dropped"))
         else:
@@ -199,44 +206,56 @@ def check_spaces(text: Table, problems: list[Problem]) -> None:
 
 
 def good_utt2spk(path: Path, tables: dict[str, Table], source: str, problems: list[Problem]) -> dict[str, str]:
-    """Give every utterance a speaker."""
+    """Give every utterance its speaker, as far as the tables tell it; one of its own where they name no speaker."""
     table = tables["utt2spk"]
-    own = "counts as a speaker of its own"
+    named = invert({row.id: row.rest for row in tables["spk2utt"].values()})
+    times = Counter(utterance for row in tables["spk2utt"].values() for utterance in set(split_fields(row.rest)))
+    known = {utterance: speaker for utterance, speaker in named.items() if times[utterance] == 1}
     if not (path / "utt2spk").is_file():
-        known = invert({row.id: row.rest for row in tables["spk2utt"].values()})
-        repair = "made from spk2utt" if known else f"each utterance {own}"
+        repair = "made from spk2utt" if tables["spk2utt"] else "each utterance counts as a speaker of its own"
         problems.append(Problem("utt2spk", 0, "there is no utt2spk", repair))
-        return {utterance: known.get(utterance, utterance) for utterance in tables[source]}
+        if not tables["spk2utt"]:
+            return {utterance: utterance for utterance in tables[source]}
     for row in table.values():
         if row.id not in tables[source]:
             message = f"utterance '{row.id}' is not in {source}"
-            problems.append(Problem("utt2spk", row.line, message, "line dropped"))
-        elif " " in row.rest:
-            message = f"'{row.id}' has more than one speaker: '{row.rest}'"
-            problems.append(Problem("utt2spk", row.line, message, "the first is taken"))
+            problems.append(Problem("utt2spk", row.line, message, DROPPED))
+        elif len(split_fields(row.rest)) > 1:
+            message = f"'{row.id}' has more than one speaker: '{row.rest}'; give one, a name without a space"
+            problems.append(Problem("utt2spk", row.line, message, choice=True))
     for row in tables[source].values():
-        if row.id not in table:
-            problems.append(Problem(source, row.line, f"utterance '{row.id}' has no speaker in utt2spk", f"it {own}"))
-    return {utt: split_fields(table[utt].rest)[0] if utt in table else utt for utt in tables[source]}
+        if row.id not in table and row.id not in known:
+            where = "utt2spk" if (path / "utt2spk").is_file() else "spk2utt"
+            number = "several speakers" if where == "spk2utt" and row.id in named else "no speaker"
+            message = f"utterance '{row.id}' has {number} in {where}"
+            problems.append(Problem(source, row.line, message, choice=True))
+        elif row.id not in table and (path / "utt2spk").is_file():
+            message = f"utterance '{row.id}' has no speaker in utt2spk"
+            problems.append(Problem(source, row.line, message, "taken from spk2utt"))
+    return known | {row.id: row.rest for row in table.values()}
 
 
 def check_spk2utt(path: Path, tables: dict[str, Table], problems: list[Problem]) -> None:
-    """Compare spk2utt with utt2spk."""
-    repair = "made again from utt2spk"
+    """Compare spk2utt with utt2spk: what is missing is made again; where they contradict each other, it is a choice."""
     if not (path / "spk2utt").is_file():
-        problems.append(Problem("spk2utt", 0, "there is no spk2utt", repair))
+        problems.append(Problem("spk2utt", 0, "there is no spk2utt", "made again from utt2spk"))
         return
     if not (path / "utt2spk").is_file():
         return
-    expected = speakers({row.id: split_fields(row.rest)[0] for row in tables["utt2spk"].values()})
+    utt2spk = {row.id: row.rest for row in tables["utt2spk"].values()}
+    unclear = {utterance for utterance, speaker in utt2spk.items() if len(split_fields(speaker)) > 1}  # told of already
+    expected = speakers({utterance: speaker for utterance, speaker in utt2spk.items() if utterance not in unclear})
     for speaker in sorted({*expected, *tables["spk2utt"]}):
         row = tables["spk2utt"].get(speaker, Row(0, speaker, ""))
-        lacking = sorted(set(expected.get(speaker, [])) - set(split_fields(row.rest)))
-        extra = sorted(set(split_fields(row.rest)) - set(expected.get(speaker, [])))
+        has, wanted = set(split_fields(row.rest)) - unclear, set(expected.get(speaker, []))
+        lacking, extra = sorted(wanted - has), sorted(has - wanted)
         differences = [f"{word} {_some(utts)}" for word, utts in (("lacks", lacking), ("has also", extra)) if utts]
         if differences:
             message = f"does not agree with utt2spk: speaker '{speaker}' {' and '.join(differences)}"
-            problems.append(Problem("spk2utt", row.line, message, repair))
+            choice = bool(utt2spk.keys() & set(extra))
+            hint = "; remove spk2utt, if utt2spk is right" if choice else ""
+            repair = "" if choice else "made again from utt2spk"
+            problems.append(Problem("spk2utt", row.line, message + hint, repair, choice=choice))
 
 
 def _some(ids: list[str]) -> str:

@@ -13,6 +13,7 @@ from steps.corpus.audio import parse_wav_entry, read_audio, times_fault
 from steps.corpus.fields import split_fields
 from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
+from steps.output import fitting
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ def speakers(utt2spk: dict[str, str]) -> dict[str, list[str]]:
 
 
 def invert(spk2utt: dict[str, str]) -> dict[str, str]:
-    """Utterance -> speaker from speaker -> its utterances in one string.
+    """Utterance -> speaker from speaker -> its utterances in one string; the last speaker of one that several have.
 
     Example
     -------
@@ -163,7 +164,11 @@ def _read_strictly(path: Path) -> DataDir:
     text = read("text")
     utt2spk = read("utt2spk")
     if not (path / "utt2spk").is_file():
-        utt2spk = invert(read("spk2utt"))
+        spk2utt = read("spk2utt")
+        utt2spk = invert(spk2utt)
+        for speaker, utterances in spk2utt.items():
+            if other := next((utt for utt in utterances.split() if utt2spk[utt] != speaker), None):
+                raise InputError(f"{path}/spk2utt: '{other}' has more than one speaker: {speaker}, {utt2spk[other]}")
         instead = "speakers are taken from spk2utt" if utt2spk else "each utterance counts as a speaker of its own"
         print(f"{path}: there is no utt2spk: {instead}")
         utt2spk = utt2spk or {utterance: utterance for utterance in segments or wav}
@@ -266,12 +271,14 @@ def write_left_out(path: str | Path, text: Mapping[str, str]) -> None:
 def file_name(utterance: str, suffix: str = "wav") -> str:
     """Name an utterance's file; a slash, which no file name can hold, is written as in addresses of the web.
 
+    Of a name that is too long, the end gives way to a hash (see `steps.output.fitting`).
+
     Example
     -------
     >>> file_name("anna-1"), file_name("../anna/1")
     ('anna-1.wav', '..%2Fanna%2F1.wav')
     """
-    return f"{utterance.replace('%', '%25').replace('/', '%2F')}.{suffix}"
+    return fitting(utterance.replace("%", "%25").replace("/", "%2F"), f".{suffix}")
 
 
 def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = False) -> tuple[np.ndarray, int]:

@@ -5,9 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from steps.corpus.audio import resample
+from steps.corpus.audio import resample, write_audio
 from steps.corpus.data_dir import DataDir, file_name, read_utterance_audio
 from steps.errors import InputError
 from steps.parallel import Run
@@ -66,10 +65,10 @@ def perturb(
     Raises
     ------
     InputError
-        For a factor that is not above 0, or given twice.
+        For a factor that is given twice.
     """
-    if len(set(factors)) < len(factors) or not all(factor > 0 for factor in factors):
-        raise InputError(f"the speeds are {list(factors)}; each has to be above 0 and given once")
+    if len(set(factors)) < len(factors):
+        raise InputError(f"the speeds are {list(factors)}; each has to be given once")
     run(partial(_write, data, factors, audio, allow_commands), data.utterances, "changing speeds")
     wav: dict[str, str] = {}
     text: dict[str, str] = {}
@@ -88,4 +87,4 @@ def _write(data: DataDir, factors: Sequence[float], audio: Path, allow_commands:
     samples, rate = read_utterance_audio(data, utterance, allow_commands)
     for factor in factors:
         changed = np.clip(change_speed(samples, rate, factor), -1, 1 - 2**-15)  # resampling overshoots at loud places
-        soundfile.write(audio / file_name(perturbed_id(utterance, factor)), changed, rate, subtype="PCM_16")
+        write_audio(audio / file_name(perturbed_id(utterance, factor)), changed, rate, "PCM_16")

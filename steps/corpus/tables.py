@@ -18,11 +18,22 @@ class Row(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Something wrong with a table's text; `lost` tells that the line cannot be used."""
+    """Something wrong with a table's text.
+
+    Attributes
+    ----------
+    line : int
+    message : str
+    lost : bool
+        Whether the line cannot be used.
+    choice : bool
+        Whether it says something else than an earlier line, and nothing tells which of them is right.
+    """
 
     line: int
     message: str
     lost: bool
+    choice: bool = False
 
 
 def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) -> tuple[list[Row], list[Fault]]:
@@ -76,7 +87,10 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
         if not fields:
             faults.append(Fault(number, "the line is blank", lost=False))
         elif fields[0] in rows:
-            faults.append(Fault(number, f"duplicate id '{fields[0]}', first in line {rows[fields[0]].line}", lost=True))
+            first = rows[fields[0]].line
+            other = lines[first - 1].strip() != raw.strip()
+            message = f"duplicate id '{fields[0]}', first in line {first}{' with another entry' if other else ''}"
+            faults.append(Fault(number, message, lost=True, choice=other))
         elif len(fields) < min_fields:
             fault = f"'{fields[0]}' has {len(fields)} field(s) where at least {min_fields} are needed"
             faults.append(Fault(number, fault, lost=True))

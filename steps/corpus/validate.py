@@ -53,7 +53,8 @@ def fix_data_dir(
     Raises
     ------
     InputError
-        When `out` is there already, or no utterance would remain.
+        When `out` is there already, no utterance would remain, or a problem has several repairs: which is right only
+        the user can know.
     """
     if Path(out).exists():
         raise InputError(f"{out}: is there already; the repaired copy needs a new directory")
@@ -63,6 +64,10 @@ def fix_data_dir(
 def write_repaired(problems: Sequence[Problem], data: DataDir, out: Path) -> list[str]:
     """Do as `fix_data_dir` with what `examine` gave."""
     path = data.path
+    if choices := [f"  {path}/{problem}" for problem in problems if problem.choice]:
+        number = f"{len(choices)} problem{'s' if choices[1:] else ''}"
+        listed = "\n".join(choices)
+        raise InputError(f"{path}: cannot be repaired before you choose what is right in {number}:\n{listed}")
     if not data.utt2spk:
         reasons = "\n".join(f"  {path}/{problem}" for problem in problems)
         raise InputError(f"{path}: cannot be repaired, no utterance would remain:\n{reasons}")
@@ -105,7 +110,8 @@ def _consistent(
 ) -> DataDir:
     """Keep the utterances that all tables agree on and whose audio can be read."""
     wav = tables["wav.scp"]
-    source = "segments" if tables["segments"] else "wav.scp"
+    lost = any(problem.file == "segments" and problem.repair == checks.DROPPED for problem in problems)
+    source = "segments" if tables["segments"] or lost else "wav.scp"
     segments = checks.parsed("segments", tables["segments"], parse_segment, "utterance dropped", problems)
     channels = checks.read_channels(tables, problems)
     infos = checks.check_recordings(path, wav, channels, allow_commands, nj, problems) if audio else {}
@@ -128,7 +134,7 @@ def _consistent(
         path,
         wav={recording: wav[recording].rest for recording in sorted(recordings)},
         text={utt: transcripts[utt] for utt in kept if utt in transcripts},
-        utt2spk={utt: utt2spk[utt] for utt in kept},
+        utt2spk={utt: utt2spk[utt] for utt in kept if utt in utt2spk},
         segments=segments,
         channels={recording: channel for recording, channel in channels.items() if recording in recordings},
     )

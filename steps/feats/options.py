@@ -1,6 +1,7 @@
 """What a feature is: the options of filterbanks and MFCC, as dataclasses, flags, YAML and JSON."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -174,6 +175,8 @@ def check(options: FeatureOptions, where: str = "feature options") -> FeatureOpt
         if not ok:
             raise InputError(f"{where}: {options.type}.{name} is {getattr(options, name)}; it has to be {wanted}")
 
+    for name, value in dataclasses.asdict(options).items():
+        require(not isinstance(value, float) or math.isfinite(value), name, "a finite number")
     require(options.sample_rate >= 0, "sample_rate", "positive, or 0 for the rate of the first recording")
     require(options.frame_length_ms > 0, "frame_length_ms", "positive")
     require(options.frame_shift_ms > 0, "frame_shift_ms", "positive")
@@ -185,6 +188,7 @@ def check(options: FeatureOptions, where: str = "feature options") -> FeatureOpt
     require(options.deltas in (0, 1, 2), "deltas", "0, 1 or 2")
     require(options.num_mel_bins >= 3, "num_mel_bins", "3 or more")
     if isinstance(options, MfccOptions):
+        require(options.cepstral_lifter >= 0, "cepstral_lifter", "0 or more")
         require(1 <= options.num_ceps <= options.num_mel_bins, "num_ceps", f"1 to num_mel_bins={options.num_mel_bins}")
     if options.sample_rate:
         samples = options.sample_rate / 1000

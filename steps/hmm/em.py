@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nnet.ranges import Count, NotNegative, Positive, Share, Whole
 from steps.hmm.adaptation import speaker_maps
 from steps.hmm.alignments import check_failed, say_failed
 from steps.hmm.blocks import read_utterances
@@ -24,6 +25,7 @@ from steps.hmm.system import (
     write_system,
 )
 from steps.hmm.viterbi import AlignOptions
+from steps.options import Options
 from steps.output import writing
 from steps.parallel import Run
 
@@ -33,7 +35,7 @@ FLAT_MIN_OCCUPANCY = 3.0  # of a Gaussian after the flat start, as Kaldi has it
 
 
 @dataclass(frozen=True)
-class EmOptions:
+class EmOptions(Options):
     """The schedule, with the defaults of Kaldi's ``train_deltas.sh``.
 
     Parameters
@@ -68,19 +70,19 @@ class EmOptions:
         The search.
     """
 
-    num_iterations: int = 35
-    max_increase_iteration: int = 25
-    num_gaussians: int = 5000
-    realign_iterations: list[int] = field(default_factory=lambda: [10, 20, 30])
-    mllt_iterations: list[int] = field(default_factory=list)
-    fmllr_iterations: list[int] = field(default_factory=list)
-    silence_weight: float = 0.0
-    min_frames: float = 500.0
-    power: float = 0.25
-    boost_silence: float = 1.0
-    initial_beam: float = 10.0
-    min_occupancy: float = 10.0
-    max_failed: float = 0.1
+    num_iterations: Count = 35
+    max_increase_iteration: Whole = 25
+    num_gaussians: Count = 5000
+    realign_iterations: list[Whole] = field(default_factory=lambda: [10, 20, 30])
+    mllt_iterations: list[Whole] = field(default_factory=list)
+    fmllr_iterations: list[Whole] = field(default_factory=list)
+    silence_weight: NotNegative = 0.0
+    min_frames: NotNegative = 500.0
+    power: NotNegative = 0.25
+    boost_silence: Positive = 1.0
+    initial_beam: Positive = 10.0
+    min_occupancy: NotNegative = 10.0
+    max_failed: Share = 0.1
     align: AlignOptions = field(default_factory=AlignOptions)
 
 

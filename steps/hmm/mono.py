@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnet.ranges import Count, Positive, Whole
 from steps.hmm.blocks import read_block
 from steps.hmm.em import EmOptions, Training
 from steps.hmm.gmm import DiagGmms, single_gaussians
@@ -20,13 +21,13 @@ from steps.parallel import Run
 class MonoOptions(EmOptions):
     """The schedule, with the defaults of Kaldi's ``train_mono.sh``; see `EmOptions`."""
 
-    num_iterations: int = 40
-    max_increase_iteration: int = 30
-    num_gaussians: int = 1000
-    realign_iterations: list[int] = field(
+    num_iterations: Count = 40
+    max_increase_iteration: Whole = 30
+    num_gaussians: Count = 1000
+    realign_iterations: list[Whole] = field(
         default_factory=lambda: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 29, 32, 35, 38]
     )
-    initial_beam: float = 6.0
+    initial_beam: Positive = 6.0
 
 
 def flat_start(training: Training) -> None:

@@ -6,21 +6,24 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import count
+from typing import Annotated
 
 import numpy as np
 
+from nnet.ranges import Count, NotNegative, Range
 from steps.errors import InputError
 from steps.hmm.clustering import log_likelihood, merges
 from steps.hmm.topology import Topology, num_pdf_classes
 from steps.hmm.tree import Node, Question, Tree
 from steps.hmm.tree_questions import check_sets
 from steps.hmm.tree_stats import TreeStats
+from steps.options import Options
 
 TIE = 1e-11  # log likelihood per frame and dimension: what rounding may change, two sums that should be equal included
 
 
 @dataclass(frozen=True)
-class TreeOptions:
+class TreeOptions(Options):
     """How far the decision tree grows, with the defaults of Kaldi's ``build-tree``.
 
     Parameters
@@ -34,9 +37,9 @@ class TreeOptions:
         -1 for the smallest gain of a split.
     """
 
-    num_leaves: int = 2000
-    min_gain: float = 300.0
-    cluster_thresh: float = -1.0
+    num_leaves: Count = 2000
+    min_gain: NotNegative = 300.0
+    cluster_thresh: Annotated[float, Range(at_least=-1)] = -1.0
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nnet.ranges import Whole
 from steps.corpus.split import cut
 from steps.errors import InputError
 from steps.hmm.alignments import read_alignments
@@ -23,13 +24,14 @@ from steps.hmm.tree import Tree, read_tree
 from steps.hmm.tree_building import TreeOptions, build_tree
 from steps.hmm.tree_questions import phone_questions
 from steps.hmm.tree_stats import TreeStats, accumulate_tree_stats, context_windows, sum_stats
+from steps.options import Options
 from steps.parallel import Run
 
 MIN_VARIANCE = 0.01  # of the first Gaussians, as Kaldi's gmm-init-model has it
 
 
 @dataclass(frozen=True)
-class LdaOptions:
+class LdaOptions(Options):
     """Linear discriminant analysis of spliced frames, with the defaults of Kaldi's ``train_lda_mllt.sh``.
 
     Parameters
@@ -40,8 +42,8 @@ class LdaOptions:
         Frames spliced on each side.
     """
 
-    dim: int = 0
-    context: int = 3
+    dim: Whole = 0
+    context: Whole = 3
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ import kaldi_decoder
 import kaldifst
 import numpy as np
 
+from nnet.ranges import NotNegative, Positive
 from steps.hmm.training_graph import searchable
 from steps.hmm.transitions import TransitionModel
 from steps.lang.fst_arrays import FstArrays, to_fst
+from steps.options import Options
 
 RANDOM_PATHS = 100  # tried for a flat start; those through much silence are too long for a short utterance
 
 
 @dataclass(frozen=True)
-class AlignOptions:
+class AlignOptions(Options):
     """How to search for an alignment.
 
     Parameters
@@ -32,11 +34,11 @@ class AlignOptions:
         Weight of the probabilities of the transitions between states.
     """
 
-    acoustic_scale: float = 0.1
-    beam: float = 10.0
-    retry_beam: float = 40.0
-    self_loop_scale: float = 0.1
-    transition_scale: float = 1.0
+    acoustic_scale: Positive = 0.1
+    beam: Positive = 10.0
+    retry_beam: Positive = 40.0
+    self_loop_scale: NotNegative = 0.1
+    transition_scale: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def equal_alignment(graph: FstArrays, num_frames: int, seed: int) -> np.ndarray 
     (T,) int array or str
         The reason in words, where no path of so few frames is found.
     """
-    ok, path = kaldifst.equal_align(to_fst(graph), num_frames, seed, RANDOM_PATHS)
+    ok, path = kaldifst.equal_align(to_fst(graph), num_frames, seed % 2**31, RANDOM_PATHS)  # it takes an int of C
     if not ok:
         return too_short(graph, num_frames) or f"none of {RANDOM_PATHS} random paths fits into {num_frames} frames"
     return np.array(kaldifst.get_linear_symbol_sequence(path)[1])

@@ -74,7 +74,8 @@ def to_arrays(fst: kaldifst.StdFst) -> FstArrays:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "fst")
-        kaldifst.StdConstFst(fst).write(str(path))
+        if not kaldifst.StdConstFst(fst).write(str(path)):
+            raise InputError(f"{folder}: a graph could not be written there; is the disk full?")
         data = path.read_bytes()
     *_, start, num_states, num_arcs = HEADER.unpack_from(data)
     # from the end: symbol tables may stand after the header

@@ -49,7 +49,10 @@ def grammar_fst(arpa: str | Path, words: str | Path, path: str | Path) -> kaldif
         if run.returncode or complaints or not part.exists():
             said = "; ".join(complaints[:3]) or run.stderr[-500:].strip()
             raise InputError(f"{arpa}: kaldilm cannot make a graph of this language model: {said}")
-        return kaldifst.StdVectorFst.read(str(part))
+        fst = kaldifst.StdVectorFst.read(str(part))
+        if fst is None:
+            raise InputError(f"{path}: the graph could not be written; is the disk full?")
+        return fst
 
 
 def read_grammar(grammar: Path, lang: Path) -> tuple[kaldifst.StdVectorFst, dict[str, Any]]:

@@ -1,18 +1,20 @@
 """Beam search over a decoding graph: from frame scores to words."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import kaldifst
 import numpy as np
 
-from steps.errors import InputError
+from nnet.ranges import Number, Positive, Range
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.viterbi import best_path
 from steps.lang.fst_arrays import FstArrays
+from steps.options import Options
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(Options):
     """How wide to search.
 
     Parameters
@@ -25,17 +27,13 @@ class SearchOptions:
         Tried when no path reaches a final state; after that the best unfinished path is taken and the utterance listed.
     """
 
-    beam: float = 13.0
-    max_active: int = 7000
-    retry_beam: float = 20.0
-
-    def __post_init__(self) -> None:
-        if self.max_active <= 20:
-            raise InputError(f"max_active is {self.max_active}; a search needs more than 20 tokens")
+    beam: Positive = 13.0
+    max_active: Annotated[int, Range(above=20)] = 7000
+    retry_beam: Positive = 20.0
 
 
 @dataclass(frozen=True, order=True)
-class Weights:
+class Weights(Options):
     """How the parts of a path's cost are weighted; chosen on dev.
 
     Parameters
@@ -48,9 +46,9 @@ class Weights:
         The count of silence frames is divided by this in a network's priors.
     """
 
-    acoustic_scale: float = 0.1
-    insertion_penalty: float = 0.0
-    silence_deweight: float = 1.0
+    acoustic_scale: Positive = 0.1
+    insertion_penalty: Number = 0.0
+    silence_deweight: Positive = 1.0
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,9 @@
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from steps.corpus.tables import read_table, write_table
 from steps.errors import InputError
 from steps.export_ctm import export_ctm
 from steps.hmm.training_graph import Pronouncer
+from steps.output import only_writer
 from tests.steps import synthetic
 
 
@@ -135,6 +140,46 @@ def test_a_recording_that_does_not_fit_is_named(work, tmp_path, write, capsys):
     with pytest.raises(InputError, match="1 of 1 recordings could not be aligned"):
         align_files([tmp_path / "long.wav", tmp_path / "long.txt"], model=work / "mono", out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_textgrid_that_cannot_be_written_is_listed_and_the_others_are_written(work, tmp_path, write, capsys):
+    files = [*write("dev-00", "a.wav"), *write("dev-01", "b.wav")]
+    taken = tmp_path / "out/textgrid/a.TextGrid"
+    taken.mkdir(parents=True)
+    with pytest.raises(SystemExit) as stop:
+        command(align_files, [*files, "--model", str(work / "mono"), "--out", str(tmp_path / "out")])
+    message = f"error: 1 of 2 recordings have no TextGrid: it could not be written:\n{files[0]}: "
+    assert stop.value.code.startswith(message)
+    assert stop.value.code.endswith(f"{taken}: Is a directory")
+    assert sorted(path.name for path in (tmp_path / "out/textgrid").iterdir()) == ["a.TextGrid", "b.TextGrid"]
+    assert set(read_ctm(tmp_path / "out/words.ctm")) == {("a", "1"), ("b", "1")}
+    assert f"\n{files[2]}\nword " in capsys.readouterr().out
+
+
+def test_names_that_no_table_or_file_can_hold(work, tmp_path, write):
+    long = "я" * 124  # the file system takes the audio's name, and not that of the TextGrid
+    files = [*write("dev-00", f"{long}.wav"), *write("dev-01", "b.wav"), *write("dev-02", "c.wav")]
+    files[2] = (tmp_path / "b.wav").rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    arguments = [*files, "--model", work / "mono", "--out", tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "steps.align_files", *arguments],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONUTF8": "1"},  # as path.sh has it
+        capture_output=True,
+        check=True,
+    )
+    names = sorted(path.name for path in (tmp_path / "out/textgrid").iterdir())
+    assert names[:2] == ["c.TextGrid", r"caf\xe9.TextGrid"]
+    assert re.fullmatch("я{114}~[0-9a-f]{16}.TextGrid", names[2])
+    assert r"named caf\xe9 in the CTM files; its TextGrid is caf\xe9.TextGrid" in done.stdout.decode("utf-8", "replace")
+    assert set(read_ctm(tmp_path / "out/words.ctm")) == {(long, "1"), (r"caf\xe9", "1"), ("c", "1")}
+
+
+def test_a_second_command_into_the_same_directory_is_refused(work, tmp_path, write):
+    files = write("dev-00", "a.wav")
+    message = rf"out: another command is writing it \(process {os.getpid()}\); wait for it, or give another place"
+    with only_writer(tmp_path / "out"), pytest.raises(InputError, match=message):
+        align_files([Path(file) for file in files], model=work / "mono", out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,21 @@ import inspect
 import re
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import docstring_parser
 import pytest
 
 from nnet.errors import ModelError
+from nnet.ranges import range_of
+from steps.align_files import align_files
 from steps.cli import command
+from steps.decode import decode
 from steps.errors import InputError
+from steps.feats.options import FrameOptions
+from steps.train_mono import train_mono
+from steps.train_nnet import train_nnet
+from steps.tune import tune
 
 ROOT = Path(__file__).parents[2]
 
@@ -281,14 +288,81 @@ def described(function):
             yield from described(kind)
 
 
-@pytest.mark.parametrize(
-    "file", sorted([*ROOT.glob("steps/*.py"), *ROOT.glob("local/*.py")]), ids=lambda file: file.stem
-)
-def test_every_option_of_every_command_is_explained(file):
-    name = re.search(r"^    command\((\w+)\)$", file.read_text(), re.MULTILINE)
-    if name is None:
-        return  # no command
-    module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
-    texts = dict(described(getattr(module, name[1])))
+def commands():
+    """The function of every command."""
+    for file in sorted([*ROOT.glob("steps/*.py"), *ROOT.glob("local/*.py")]):
+        if name := re.search(r"^    command\((\w+)\)$", file.read_text(), re.MULTILINE):
+            yield getattr(importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)), name[1])
+
+
+COMMANDS = pytest.mark.parametrize("function", list(commands()), ids=lambda function: function.__name__)
+
+
+@COMMANDS
+def test_every_option_of_every_command_is_explained(function):
+    texts = dict(described(function))
     assert texts
     assert [option for option, text in texts.items() if not text] == []
+
+
+def without_range(kind):
+    """The numbers of any size among a function's parameters or a dataclass's fields, its dataclasses' included."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if range_of(hint) is None and {int, float} & {hint, *get_args(hint)}:
+            yield f"{kind.__name__}.{name}"
+        if is_dataclass(hint) and not issubclass(
+            hint, FrameOptions
+        ):  # which check these together: `feats.options.check`
+            yield from without_range(hint)
+
+
+@COMMANDS
+def test_every_number_of_every_command_has_a_range(function):
+    assert list(without_range(function)) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (decode, "d g m o --weights.silence-deweight 0", "weights.silence_deweight is 0.0; it has to be above 0"),
+        (decode, "d g m o --weights.silence-deweight -1", "weights.silence_deweight is -1.0; it has to be above 0"),
+        (decode, "d g m o --weights.acoustic-scale -1", "weights.acoustic_scale is -1.0; it has to be above 0"),
+        (
+            decode,
+            "d g m o --weights.insertion-penalty .nan",
+            "weights.insertion_penalty is nan; it has to be a finite number",
+        ),
+        (decode, "d g m o --search.beam -1", "search.beam is -1.0; it has to be above 0"),
+        (decode, "d g m o --nj 0", "nj is 0; it has to be 1 or more"),
+        (tune, "d g m o --grid.acoustic-scales [0.1,0]", "grid.acoustic_scales holds 0.0; each has to be above 0"),
+        (
+            align_files,
+            "a t --model m --out o --align.retry-beam -40",
+            "align.retry_beam is -40.0; it has to be above 0",
+        ),
+        (train_mono, "f l e --mono.align.beam 0", "mono.align.beam is 0.0; it has to be above 0"),
+        (train_mono, "f l e --mono.max-failed 2", "mono.max_failed is 2.0; it has to be at least 0 and at most 1"),
+        (train_mono, "f l e --seed -1", f"seed is -1; it has to be at least 0 and below {2**63}"),
+        (train_nnet, f"f f l a a e --seed {2**63}", f"seed is {2**63}; it has to be at least 0 and below {2**63}"),
+        (train_nnet, "f f l a a e --workers 0", "workers is 0; it has to be 1 or more"),
+        (train_nnet, "f f l a a e --training.masks.gaps -1", "training.masks.gaps is -1; it has to be 0 or more"),
+        (train_nnet, "f f l a a e --asgd.stuck-seconds 0", "asgd.stuck_seconds is 0.0; it has to be above 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_read(function, options, message):
+    with pytest.raises(SystemExit) as stop:
+        command(function, options.split())
+    assert stop.value.code == f"error: {message}"
+
+
+def test_a_number_of_a_config_file_out_of_range_is_refused(yaml):
+    with pytest.raises(SystemExit, match=r"^error: feats\.yaml: search\.beam is -1\.0; it has to be above 0$"):
+        command(decode, ["d", "g", "m", "o", "--config", yaml("search: {beam: -1}")])
+
+
+def test_help_tells_the_range(capsys):
+    with pytest.raises(SystemExit):
+        command(train_mono, ["--help"])
+    assert re.search(
+        r"--seed SEED .*type:\s+Annotated\[int, at\s+least\s+0\s+and\s+below", capsys.readouterr().out, re.DOTALL
+    )

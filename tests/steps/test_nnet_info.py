@@ -5,7 +5,6 @@ import pytest
 
 from nnet.config import ModelConfig, TrainConfig
 from steps.cli import command
-from steps.errors import InputError
 from steps.nnet_file import read_nnet_file
 from steps.nnet_info import describe, nnet_info
 
@@ -171,5 +170,5 @@ def test_missing_file_is_one_line(tmp_path):
 
 
 def test_dimensions_that_cannot_be_are_refused(nnet):
-    with pytest.raises(InputError, match="output_dim is 0; it has to be 1 or more"):
-        nnet_info(nnet(""), output_dim=0)
+    with pytest.raises(SystemExit, match=r"^error: output_dim is 0; it has to be 1 or more$"):
+        command(nnet_info, [str(nnet("")), "--output-dim", "0"])

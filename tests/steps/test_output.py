@@ -1,5 +1,6 @@
 """Outputs are whole or not there, whatever ends the process."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steps.errors import InputError
-from steps.output import fingerprint, output_dir, state, writing
+from steps.output import fingerprint, locked, only_writer, output_dir, state, writing
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +90,10 @@ def test_resume_with_the_same_key_only(tmp_path, capsys):
     assert files(tmp_path) == ["mono/5"]
     said = capsys.readouterr().out
     assert (
-        said.count(f"{partial}: left by a run that was killed, of other settings or inputs; this one starts anew") >= 1
+        said.count(
+            f"{partial}: left by a run that failed or was stopped, of other settings or inputs; this one starts anew"
+        )
+        >= 1
     )
 
 
@@ -106,13 +110,19 @@ with output_dir(Path(sys.argv[1]) / "mono", key="k") as part, writing(part / "mo
 """
 
 
+def started(program, folder):
+    """A process that has come to the middle of its work."""
+    process = subprocess.Popen([sys.executable, "-c", program, folder], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_killed_process_leaves_nothing_that_looks_finished(tmp_path, earlier):
     if earlier:
         with output_dir(tmp_path / "mono", key="k") as part:
             (part / "model").write_text("old")
-    process = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], cwd=ROOT, stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"ready\n"
+    process = started(KILLED, tmp_path)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert (tmp_path / "mono").exists() == earlier
@@ -126,6 +136,47 @@ def test_a_killed_process_leaves_nothing_that_looks_finished(tmp_path, earlier):
     assert (tmp_path / "mono" / "model").read_text() == "whole"
     assert not list(tmp_path.glob("mono.*"))
     assert files(tmp_path) == ["mono/checkpoint", "mono/model"]
+
+
+def test_a_second_process_is_refused_until_the_first_one_ends_however_it_does(tmp_path):
+    first = started(KILLED, tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    for target in (tmp_path / "mono", tmp_path / "link/mono"):
+        message = (
+            rf"^{target}: another command is writing it \(process {first.pid}\); wait for it, or give another place"
+        )
+        with pytest.raises(InputError, match=message), output_dir(target, key="other"):
+            pytest.fail("the work begins")
+        with pytest.raises(InputError, match=message), only_writer(target):
+            pytest.fail("the work begins")
+    assert (tmp_path / "mono.partial/checkpoint").read_text() == "3"
+    with output_dir(tmp_path / "tri"):  # beside it there is no one
+        pass
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    for _ in range(2):
+        with output_dir(tmp_path / "mono", key="other"):
+            pass
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_lock_file_that_is_removed_while_it_is_opened_is_made_again(tmp_path, monkeypatch):
+    lock, flock = tmp_path / "lock", fcntl.flock
+
+    def late(file, operation):
+        monkeypatch.undo()
+        lock.unlink()  # as the process does that has held it until now
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(lock, "busy", "go away"):
+        assert lock.read_text() == f"{os.getpid()}\n"
+        with (
+            pytest.raises(InputError, match=rf"^busy \(process {os.getpid()}\); wait for it, or go away$"),
+            locked(lock, "busy", "go away"),
+        ):
+            pytest.fail("both hold it")
+    assert not lock.exists()
 
 
 def test_fingerprint_takes_the_state_of_files_and_the_value_of_the_rest(tmp_path):

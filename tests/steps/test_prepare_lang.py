@@ -6,6 +6,7 @@ import kaldifst
 import pytest
 import yaml
 
+from steps.cli import command
 from steps.errors import InputError
 from steps.hmm.topology import read_topo
 from steps.hmm.training_graph import read_pronouncer
@@ -235,15 +236,15 @@ def test_text_with_crlf_and_bom(corpus):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "message"),
     [
-        ({"sil_prob": 1.0}, "sil_prob is 1.0"),
-        ({"silence_states": 0}, "silence_states is 0"),
+        ("--sil-prob=1.0", r"^error: sil_prob is 1\.0; it has to be at least 0 and below 1$"),
+        ("--silence-states=0", "^error: silence_states is 0; it has to be 1 or more$"),
     ],
 )
-def test_bad_options(corpus, options, message):
-    with pytest.raises(InputError, match=message):
-        run(corpus, **options)
+def test_bad_options(corpus, option, message):
+    with pytest.raises(SystemExit, match=message):
+        command(prepare_lang, [*(str(corpus / name) for name in ("train", "dict", "lang")), option])
     assert not (corpus / "lang").exists()
 
 

@@ -92,7 +92,10 @@ def test_speakers_from_spk2utt(make_data_dir, capsys):
         ({"text": "ann-1 a\n"}, r"utterance 'ann-2' \(and 2 more\) is in wav\.scp, but not in text; "),
         ({"text": "ann-1 a\nann-2 b\nbob-1 c\nbob-2 d\ncy x\n"}, r"utterance 'cy' is in text, but not in wav\.scp; "),
         ({"text": "ann-1 a\nann-2\nbob-1 c\nbob-2 d\n"}, r"text:2: 'ann-2' has 1 field"),
-        ({"text": "ann-1 a\nann-1 b\nbob-1 c\nbob-2 d\n"}, r"text:2: duplicate id 'ann-1', first in line 1; "),
+        (
+            {"text": "ann-1 a\nann-1 b\nbob-1 c\nbob-2 d\n"},
+            r"text:2: duplicate id 'ann-1', first in line 1 with another entry; ",
+        ),
         ({"text": "ann-1 caf\xe9\n".encode("latin-1")}, r"text:1: line 1 is not UTF-8 \(byte 0xe9\); "),
         ({"utt2spk": "ann-1 ann\n"}, r"utterance 'ann-2' \(and 2 more\) is in wav\.scp, but not in utt2spk; "),
         (

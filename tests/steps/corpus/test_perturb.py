@@ -71,7 +71,7 @@ def test_does_not_depend_on_the_number_of_jobs(data, tmp_path):
 
 @pytest.mark.parametrize("factors", [[0.0], [-1.0, 1.0], [1.0, 1.0]])
 def test_bad_speeds(data, tmp_path, factors):
-    with pytest.raises(InputError, match=r"the speeds are .*; each has to be above 0 and given once"):
+    with pytest.raises(InputError, match=r"^factors holds .*; each has to be above 0$|^the speeds .* be given once$"):
         perturb_speed(data, tmp_path / "out", Speeds(factors))
     assert not (tmp_path / "out").exists()
 

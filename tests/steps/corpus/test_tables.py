@@ -52,7 +52,7 @@ def test_bom_crlf_and_blank_lines_are_read_and_reported(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a one\nb two\na three\n", r"text:3: duplicate id 'a', first in line 1$"),
+        (b"a one\nb two\na three\n", r"text:3: duplicate id 'a', first in line 1 with another entry$"),
         ("a one\nb déjà\n".encode("latin-1"), r"text:2: line 2 is not UTF-8 \(byte 0xe9\)$"),
         (b"a one\nb\n", r"text:2: 'b' has 1 field\(s\) where at least 2 are needed$"),
     ],

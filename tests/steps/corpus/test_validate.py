@@ -41,7 +41,7 @@ def test_a_sound_directory(make_data_dir, tmp_path):
             ["text:2: not sorted by code point (LC_ALL=C): 'ann-1' comes after 'bob-1'"],
             ALL,
         ),
-        ({"text": TEXT + "bob-2 seven\n"}, ["text:5: duplicate id 'bob-2', first in line 4"], ALL),
+        ({"text": TEXT + "bob-2 five six\n"}, ["text:5: duplicate id 'bob-2', first in line 4"], ALL),
         (
             {"text": TEXT.replace("ann-2 three\n", "")},
             ["wav.scp:2: utterance 'ann-2' has no text"],
@@ -65,11 +65,11 @@ def test_a_sound_directory(make_data_dir, tmp_path):
         ),
         ({"spk2utt": None}, ["spk2utt: there is no spk2utt"], ALL),
         (
-            {"spk2utt": "ann ann-1 ann-2 bob-1\nzoe bob-2\n"},
+            {"spk2utt": "ann ann-1 ann-2\nbob bob-2\nbob bob-1\nzoe zoe-1\n"},
             [
-                "spk2utt: does not agree with utt2spk: speaker 'bob' lacks bob-1, bob-2",
-                "spk2utt:1: does not agree with utt2spk: speaker 'ann' has also bob-1",
-                "spk2utt:2: does not agree with utt2spk: speaker 'zoe' has also bob-2",
+                "spk2utt:2: does not agree with utt2spk: speaker 'bob' lacks bob-1",
+                "spk2utt:3: duplicate id 'bob', first in line 2 with another entry",
+                "spk2utt:4: does not agree with utt2spk: speaker 'zoe' has also zoe-1",
             ],
             ALL,
         ),
@@ -79,13 +79,11 @@ def test_a_sound_directory(make_data_dir, tmp_path):
             ALL,
         ),
         (
-            {"utt2spk": UTT2SPK.replace("bob-2 bob\n", ""), "spk2utt": "ann ann-1 ann-2\nbob bob-1\n"},
-            ["wav.scp:4: utterance 'bob-2' has no speaker in utt2spk"],
-            ALL,
-        ),
-        (
-            {"utt2spk": UTT2SPK.replace("bob-2 bob", "bob-2 bob ann")},
-            ["utt2spk:4: 'bob-2' has more than one speaker: 'bob ann'"],
+            {"utt2spk": UTT2SPK.replace("bob-2 bob\n", "")},
+            [
+                "wav.scp:4: utterance 'bob-2' has no speaker in utt2spk",
+                "spk2utt:2: does not agree with utt2spk: speaker 'bob' has also bob-2",
+            ],
             ALL,
         ),
         (
@@ -113,8 +111,71 @@ def test_problems_of_tables_and_their_repair(make_data_dir, tmp_path, capsys, fi
     assert {utt: TEXT.split(f"{utt} ")[1].split("\n")[0] for utt in kept} == fixed.text
 
 
+@pytest.mark.parametrize(
+    ("files", "problems"),
+    [
+        (
+            {"utt2spk": UTT2SPK.replace("ann-1 ann", "ann-1 Ann Smith").replace("ann-2 ann", "ann-2 Ann Doe")},
+            [
+                "utt2spk:1: 'ann-1' has more than one speaker: 'Ann Smith'; give one, a name without a space",
+                "utt2spk:2: 'ann-2' has more than one speaker: 'Ann Doe'; give one, a name without a space",
+            ],
+        ),
+        ({"text": TEXT + "bob-2 seven\n"}, ["text:5: duplicate id 'bob-2', first in line 4 with another entry"]),
+        (
+            {"utt2spk": UTT2SPK + "bob-2 ann\n"},
+            ["utt2spk:5: duplicate id 'bob-2', first in line 4 with another entry"],
+        ),
+        (
+            {"utt2spk": UTT2SPK.replace("bob-2 bob\n", ""), "spk2utt": "ann ann-1 ann-2\nbob bob-1\n"},
+            ["wav.scp:4: utterance 'bob-2' has no speaker in utt2spk"],
+        ),
+        (
+            {"utt2spk": None, "spk2utt": "ann ann-1 ann-2 bob-1\nbob bob-1\n"},
+            [
+                "wav.scp:3: utterance 'bob-1' has several speakers in spk2utt",
+                "wav.scp:4: utterance 'bob-2' has no speaker in spk2utt",
+            ],
+        ),
+        (
+            {"spk2utt": "ann ann-1 ann-2 bob-1\nbob bob-2\n"},
+            [
+                "spk2utt:1: does not agree with utt2spk: speaker 'ann' has also bob-1; remove spk2utt, if utt2spk is "
+                "right"
+            ],
+        ),
+    ],
+)
+def test_what_only_the_user_can_know_is_not_repaired(make_data_dir, tmp_path, files, problems):
+    path = make_data_dir(**files)
+    found = find_problems(path)
+    assert [str(problem) for problem in found if problem.choice] == problems
+    assert not any(problem.fixable or problem.warning for problem in found if problem.choice)
+    with pytest.raises(InputError) as stop:
+        fix_data_dir(path, tmp_path / "fixed")
+    listed = "\n".join(f"  {path}/{problem}" for problem in problems)
+    assert f"{path}: cannot be repaired before you choose what is right in " in str(stop.value)
+    assert str(stop.value).endswith(f":\n{listed}")
+    assert not (tmp_path / "fixed").exists()
+    if "spk2utt" not in str(problems):  # read_data_dir takes utt2spk alone
+        with pytest.raises(InputError):
+            read_data_dir(path)
+
+
+def test_a_damaged_file_of_segments_does_not_make_recordings_utterances(make_data_dir, tmp_path):
+    path = make_data_dir(segments="ann-1\n", text=None)
+    with pytest.raises(InputError, match=r"no utterance would remain:\n(.*\n)*.*/segments:1: 'ann-1' has 1 field"):
+        fix_data_dir(path, tmp_path / "fixed")
+
+
+def test_an_utterance_of_two_speakers_is_refused_on_reading(make_data_dir):
+    path = make_data_dir(utt2spk=None, spk2utt="ann ann-1 ann-2 bob-1\nbob bob-1 bob-2\n")
+    with pytest.raises(InputError, match=r"data/spk2utt: 'bob-1' has more than one speaker: ann, bob; "):
+        read_data_dir(path)
+
+
 def test_what_the_repair_says(make_data_dir, tmp_path):
-    path = make_data_dir(text="bob-1 four\nann-1 one\n\nann-2\nbob-1 x\n", utt2spk=None, spk2gender="ann f\nbob m\n")
+    path = make_data_dir(text="bob-1 four\nann-1 one\n\nann-2\nbob-1 four\n", utt2spk=None, spk2gender="ann f\nbob m\n")
     assert fix_data_dir(path, tmp_path / "fixed") == [
         f"{path}/wav.scp:4: utterance 'bob-2' has no text: utterance dropped",
         f"{path}/text:2: not sorted by code point (LC_ALL=C): 'ann-1' comes after 'bob-1': file sorted",

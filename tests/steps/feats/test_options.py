@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from steps.cli import command
@@ -30,11 +32,14 @@ def test_unknown_type_and_option():
     ("options", "message"),
     [
         (FbankOptions(sample_rate=-1), "fbank.sample_rate is -1; it has to be positive, or 0"),
+        (FbankOptions(dither=math.inf), "fbank.dither is inf; it has to be a finite number"),
+        (FbankOptions(0, low_freq=math.nan), "fbank.low_freq is nan; it has to be a finite number"),
+        (MfccOptions(cepstral_lifter=-1), "mfcc.cepstral_lifter is -1; it has to be 0 or more"),
         (FbankOptions(frame_length_ms=0), "fbank.frame_length_ms is 0; it has to be positive"),
         (FbankOptions(frame_shift_ms=0.01), "fbank.frame_shift_ms is 0.01; it has to be at least one sample long"),
         (FbankOptions(low_freq=9000), "fbank.low_freq is 9000; it has to be .* below the highest frequency, 8000 Hz"),
         (FbankOptions(8000, high_freq=7600), "fbank.high_freq is 7600; it has to be at most half .*, 4000 Hz"),
-        (FbankOptions(high_freq=float("nan")), "highest frequency, nan Hz"),
+        (FbankOptions(high_freq=float("nan")), "fbank.high_freq is nan; it has to be a finite number"),
         (FbankOptions(num_mel_bins=2), "fbank.num_mel_bins is 2"),
         (FbankOptions(dither=-1), "fbank.dither is -1"),
         (FbankOptions(noise_floor=-1), "fbank.noise_floor is -1; it has to be 0 or more"),

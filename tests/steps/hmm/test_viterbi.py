@@ -181,6 +181,12 @@ def test_equal_alignment(topology, seed):
     np.testing.assert_array_equal(tids, equal_alignment(graph, 60, seed))
 
 
+def test_a_flat_start_takes_any_seed(topology):
+    tree, model, _, _ = system(topology, 1)
+    graph = graph_of(["x", "y"], 0.5, tree, model)
+    assert all(len(equal_alignment(graph, 60, seed)) == 60 for seed in (2**31, 2**63 - 1, 2**63 + 500))
+
+
 def test_searchable_graph_is_the_same_graph(topology):
     tree, model, _, _ = system(topology, 3)
     graph = graph_of(["x", "y"], 0.5, tree, model)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import kaldifst
@@ -78,9 +79,21 @@ def test_scores_that_are_not_numbers(graph, model, seed):
     assert search_utterance(graph, x, 1.0, model, WIDE) == Hypothesis([], [], False)
 
 
-def test_too_few_tokens():
-    with pytest.raises(InputError, match="max_active is 20; a search needs more than 20 tokens"):
-        SearchOptions(max_active=20)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((SearchOptions, {"max_active": 20}), "max_active is 20; it has to be above 20"),
+        ((SearchOptions, {"beam": -1.0}), "beam is -1.0; it has to be above 0"),
+        ((SearchOptions, {"retry_beam": math.inf}), "retry_beam is inf; it has to be a finite number"),
+        ((Weights, {"acoustic_scale": -1.0}), "acoustic_scale is -1.0; it has to be above 0"),
+        ((Weights, {"insertion_penalty": math.nan}), "insertion_penalty is nan; it has to be a finite number"),
+        ((Weights, {"silence_deweight": 0.0}), "silence_deweight is 0.0; it has to be above 0"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    kind, values = options
+    with pytest.raises(InputError, match=f"^{message}$"):
+        kind(**values)
 
 
 def test_weights_are_ordered_and_hashable():
