@@ -95,11 +95,11 @@ def align(
     return Alignment(tids[np.asarray(local) - 1], words, cost, pruned)
 
 
-Path = tuple[list[int], list[int], float]
+BestPath = tuple[list[int], list[int], float]
 """Input labels, output labels and cost."""
 
 
-def widened(fst: kaldifst.StdVectorFst, scores: np.ndarray, beam: float, widest: float) -> tuple[Path | None, bool]:
+def widened(fst: kaldifst.StdVectorFst, scores: np.ndarray, beam: float, widest: float) -> tuple[BestPath | None, bool]:
     """Find the best path by a beam that is doubled until a wider one changes nothing.
 
     A path that survives a beam need not be the best one: that may have been worse than others for a while, as where a
@@ -107,7 +107,7 @@ def widened(fst: kaldifst.StdVectorFst, scores: np.ndarray, beam: float, widest:
 
     Returns
     -------
-    path : Path or None
+    path : BestPath or None
     pruned : bool
         Whether the last beam changed it.
     """
@@ -127,7 +127,7 @@ def best_path(
     beam: float,
     max_active: int = 2**31 - 1,
     complete: bool = True,
-) -> Path | None:
+) -> BestPath | None:
     """Search a graph and give the input labels, the output labels and the cost of its best path.
 
     Parameters
@@ -143,7 +143,7 @@ def best_path(
 
     Returns
     -------
-    Path or None
+    BestPath or None
         None when no such path survives.
     """
     options = kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=max_active)
