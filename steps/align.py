@@ -27,7 +27,7 @@ from steps.hmm.alignments import (
     say_failed,
     write_aligned,
 )
-from steps.hmm.confidence import doubtful_stretch, phone_log_posteriors
+from steps.hmm.confidence import DOUBTFUL_GMM, DOUBTFUL_NETWORK, doubtful_stretch, phone_log_posteriors
 from steps.hmm.joins import check_lang, check_states
 from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.segments import frame_times
@@ -255,7 +255,8 @@ def _scored(
     tids, transitions = found.tids, loaded.model.transitions
     posteriors = phone_log_posteriors(log_likelihoods, tids, transitions, scale, loaded.sets)
     own = log_likelihoods[np.arange(len(tids)), transitions.tid_to_pdf[tids]].mean(dtype=np.float64)
-    worst = doubtful_stretch(posteriors, ~np.isin(transitions.tid_to_phone[tids], loaded.silence))
+    spoken = ~np.isin(transitions.tid_to_phone[tids], loaded.silence)
+    worst = doubtful_stretch(posteriors, spoken, DOUBTFUL_NETWORK if loaded.model.is_network else DOUBTFUL_GMM)
     reasons = []
     if worst:
         first, end, confidence = worst

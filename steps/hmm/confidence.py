@@ -8,8 +8,8 @@ import torch
 
 from steps.hmm.transitions import TransitionModel
 
-DOUBTFUL = 0.06
-"""Speech with a lower confidence is mostly another recording's; of right transcripts hardly any has it."""
+DOUBTFUL_GMM, DOUBTFUL_NETWORK = 0.06, 0.15
+"""Three seconds of speech with a lower confidence mostly have another recording's transcript; of right ones hardly any."""
 
 STRETCH = 300
 """Frames of speech that are judged together: a sentence that is not there shows in a long recording as well."""
@@ -57,7 +57,7 @@ def phone_log_posteriors(
     return result.clamp_(max=0).numpy()
 
 
-def doubtful_stretch(log_posteriors: np.ndarray, spoken: np.ndarray) -> tuple[int, int, float] | None:
+def doubtful_stretch(log_posteriors: np.ndarray, spoken: np.ndarray, doubtful: float) -> tuple[int, int, float] | None:
     """Find the part of an alignment that fits worst, where it fits as badly as another transcript would.
 
     Parameters
@@ -66,18 +66,20 @@ def doubtful_stretch(log_posteriors: np.ndarray, spoken: np.ndarray) -> tuple[in
         From `phone_log_posteriors`.
     spoken : (T,) bool
         Frames that are aligned with speech.
+    doubtful : float
+        `DOUBTFUL_GMM` or `DOUBTFUL_NETWORK`.
 
     Returns
     -------
     (first, end, confidence) or None
         Of the `STRETCH` frames of speech (all, where there are fewer) with the lowest confidence, the geometric mean
-        of the posteriors; None where that is not below `DOUBTFUL`.
+        of the posteriors; None where that is not below `doubtful`.
 
     Example
     -------
-    >>> doubtful_stretch(np.full(5, -4.0), np.array([False, True, True, True, False]))
+    >>> doubtful_stretch(np.full(5, -4.0), np.array([False, True, True, True, False]), 0.06)
     (1, 4, 0.01831...)
-    >>> doubtful_stretch(np.full(5, -1.0), np.ones(5, bool)) is None
+    >>> doubtful_stretch(np.full(5, -1.0), np.ones(5, bool), 0.06) is None
     True
     """
     frames = np.flatnonzero(spoken)
@@ -88,4 +90,4 @@ def doubtful_stretch(log_posteriors: np.ndarray, spoken: np.ndarray) -> tuple[in
     means = (sums[length:] - sums[:-length]) / length
     worst = int(np.argmin(means))
     confidence = float(np.exp(means[worst]))
-    return (int(frames[worst]), int(frames[worst + length - 1]) + 1, confidence) if confidence < DOUBTFUL else None
+    return (int(frames[worst]), int(frames[worst + length - 1]) + 1, confidence) if confidence < doubtful else None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from steps.hmm.confidence import DOUBTFUL, STRETCH, doubtful_stretch, phone_log_posteriors
+from steps.hmm.confidence import DOUBTFUL_GMM, DOUBTFUL_NETWORK, STRETCH, doubtful_stretch, phone_log_posteriors
 from steps.hmm.topology import left_to_right, silence
 from steps.hmm.transitions import transition_model
 from steps.hmm.tree import Tree
@@ -52,19 +52,20 @@ def test_a_sentence_that_is_not_there_shows_in_a_long_recording():
     spoken = np.arange(T) % 7 > 2
     frames = np.flatnonzero(spoken)
     scores = np.where(spoken, -0.5, -9.0).astype(np.float32)  # silence does not count
-    assert doubtful_stretch(scores, spoken) is None
+    assert doubtful_stretch(scores, spoken, DOUBTFUL_GMM) is None
     scores[frames[5 * STRETCH : 6 * STRETCH]] = -5
-    first, end, confidence = doubtful_stretch(scores, spoken)
+    first, end, confidence = doubtful_stretch(scores, spoken, DOUBTFUL_GMM)
     assert (first, end) == (frames[5 * STRETCH], frames[6 * STRETCH - 1] + 1)
     assert confidence == pytest.approx(np.exp(-5))
 
 
+@pytest.mark.parametrize("limit", [DOUBTFUL_GMM, DOUBTFUL_NETWORK])
 @pytest.mark.parametrize("length", [1, STRETCH - 1, STRETCH])
-def test_the_limit_of_doubt(length):
+def test_the_limit_of_doubt(length, limit):
     spoken = np.ones(length, bool)
-    assert doubtful_stretch(np.full(length, np.log(DOUBTFUL) + 0.01, np.float32), spoken) is None
-    assert doubtful_stretch(np.full(length, np.log(DOUBTFUL) - 0.01, np.float32), spoken)[:2] == (0, length)
+    assert doubtful_stretch(np.full(length, np.log(limit) + 0.01, np.float32), spoken, limit) is None
+    assert doubtful_stretch(np.full(length, np.log(limit) - 0.01, np.float32), spoken, limit)[:2] == (0, length)
 
 
 def test_without_speech_there_is_no_doubt():
-    assert doubtful_stretch(np.full(9, -9.0, np.float32), np.zeros(9, bool)) is None
+    assert doubtful_stretch(np.full(9, -9.0, np.float32), np.zeros(9, bool), DOUBTFUL_GMM) is None
