@@ -9,7 +9,7 @@ import torch
 from steps.hmm.transitions import TransitionModel
 
 DOUBTFUL_GMM, DOUBTFUL_NETWORK = 0.06, 0.15
-"""Three seconds of speech with a lower confidence mostly have another recording's transcript; of right ones hardly any."""
+"""Three seconds of speech with less confidence mostly have the transcript of another recording."""
 
 STRETCH = 300
 """Frames of speech that are judged together: a sentence that is not there shows in a long recording as well."""
