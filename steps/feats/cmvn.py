@@ -21,6 +21,9 @@ QUIET = 0.02
 CONTRAST = 1.0
 """An utterance whose speech level is above its noise level by less, in nats, holds no speech."""
 
+CLICK = 8
+"""Frames: what is louder than the rest for no longer may be a click, and does not tell how loud speech is."""
+
 PAUSES = 0.5
 """Frames of pauses that count, as a share of those of speech: about as many as read sentences have."""
 
@@ -88,7 +91,7 @@ def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
     Yields
     ------
     Tensor (2, D + 1)
-        `speaker_stats` of those frames.
+        `speaker_stats` of those frames. Each is computed anew, which takes time in proportion to its number.
     """
     return (speaker_stats([features[: t + 1]], options) for t in range(len(features)))
 
@@ -97,9 +100,9 @@ def speech_frames(levels: Tensor, lowest: float) -> Tensor:
     """Choose an utterance's frames of speech, and of pauses half as many, so that longer silence changes nothing.
 
     The speech level is the mean of the levels weighted by the frames' power, L = Σ exp(e_t) e_t / Σ exp(e_t), which
-    silence is too weak to move; the noise level N is the one that 2 % of the frames are below. Frames with
-    e_t ≥ max((L + N) / 2, L - 20 dB) are speech. Of the others the loudest count as its pauses. Where L is hardly above
-    N, there is no speech.
+    silence is too weak to move; no e_t in it is above the eighth loudest, so that a click does not move it either. The
+    noise level N is the one that 2 % of the frames are below. Frames with e_t ≥ max((L + N) / 2, L - 20 dB) are speech.
+    Of the others the loudest count as its pauses. Where L is hardly above N, there is no speech.
 
     Parameters
     ----------
@@ -114,11 +117,12 @@ def speech_frames(levels: Tensor, lowest: float) -> Tensor:
         The frames' numbers, ascending.
     """
     levels = levels.double()
-    power = (levels - levels.max()).exp() if len(levels) else levels
     noisy = levels[levels > lowest + 1e-3]
     if not len(noisy):
         return torch.zeros(0, dtype=torch.long)
-    speech_level = (power @ levels) / power.sum()
+    without_clicks = levels.clamp(max=levels.topk(min(CLICK, len(levels))).values[-1])
+    power = (without_clicks - without_clicks.max()).exp()
+    speech_level = (power @ without_clicks) / power.sum()
     noise_level = noisy.kthvalue(1 + int(QUIET * len(noisy))).values
     if speech_level - noise_level < CONTRAST:
         return torch.zeros(0, dtype=torch.long)
