@@ -132,4 +132,4 @@ def test_streaming_counts_what_came_so_far(options):
     assert len(online) == len(features)
     for t in (0, 40, 100, len(features) - 1):
         torch.testing.assert_close(online[t], speaker_stats([features[: t + 1]], options))
-    assert shift(online[-1], online[-50]) < 0.05  # after speech and enough of a pause
+    assert shift(online[-1], online[-50]) < 0.1  # half a second of pause or a whole one
