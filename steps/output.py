@@ -188,7 +188,10 @@ def locked(lock: Path, busy: str, instead: str) -> Iterator[None]:
 
 def _is_at(descriptor: int, path: Path) -> bool:
     """Tell whether an open file is the one at a path."""
-    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def make_dir(path: Path) -> None:

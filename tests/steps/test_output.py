@@ -179,6 +179,19 @@ def test_a_lock_file_that_is_removed_while_it_is_opened_is_made_again(tmp_path, 
     assert not lock.exists()
 
 
+def test_a_lock_file_that_is_removed_while_it_is_looked_at_is_made_again(tmp_path, monkeypatch):
+    lock, fstat = tmp_path / "lock", os.fstat
+
+    def late(descriptor):
+        monkeypatch.undo()
+        lock.unlink()
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", late)
+    with locked(lock, "busy", "go away"):
+        assert lock.read_text() == f"{os.getpid()}\n"
+
+
 def test_fingerprint_takes_the_state_of_files_and_the_value_of_the_rest(tmp_path):
     folder = tmp_path / "data"
     (folder / "train").mkdir(parents=True)
