@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
 import docstring_parser
@@ -158,6 +159,8 @@ def _errors_in_a_line() -> Iterator[None]:
 @contextmanager
 def _ending_with_the_reader() -> Iterator[None]:
     """End quietly, with the status that SIGPIPE gives, when nobody reads the output any more: as before ``| head``."""
+    if sys.stdout is None:  # closed (``>&-``); this takes descriptor 1, so that no other file does
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (open to the end)
     try:
         yield
         sys.stdout.flush()

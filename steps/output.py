@@ -1,12 +1,13 @@
 """Outputs that are whole or not there: written beside their place, then renamed, by one process at a time."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from steps.errors import InputError
 
 KEY = ".key"  # in a partial directory: what its content depends on
 LONGEST_NAME = 255  # bytes of a file's name
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -129,6 +131,9 @@ def _begin(part: Path, key: str | None) -> None:
 def only_writer(path: str | Path) -> Iterator[None]:
     """Let this process alone write a file or directory, as far as other processes ask as well (see `locked`).
 
+    The lock is beside what the path leads to, over links; it is in the directory itself (``.lock``) where nothing can
+    be written beside it, as with a directory that is mounted into a container.
+
     Raises
     ------
     InputError
@@ -141,8 +146,17 @@ def only_writer(path: str | Path) -> Iterator[None]:
     ...     pass
     """
     path = Path(path)
-    lock = path.parent.resolve() / beside(path.name, "lock")
-    with locked(lock, f"{path}: another command is writing it", "give another place to write to"):
+    real = Path(os.path.realpath(path))
+    lock = real.with_name(beside(real.name, "lock"))
+    busy, instead = f"{path}: another command is writing it", "give another place to write to"
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(lock, busy, instead))
+        except OSError as error:
+            # a lock that is there may be held by another user
+            if error.errno not in _NOT_WRITABLE or not real.is_dir() or lock.exists():
+                raise
+            held.enter_context(locked(real / ".lock", busy, instead))
         yield
 
 
@@ -188,7 +202,10 @@ def locked(lock: Path, busy: str, instead: str) -> Iterator[None]:
 
 def _is_at(descriptor: int, path: Path) -> bool:
     """Tell whether an open file is the one at a path."""
-    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def make_dir(path: Path) -> None:

@@ -15,6 +15,7 @@ from steps.lang.symbols import EPSILON, RESERVED
 
 MAX_NUMBERS = 4  # MFA's: of the pronunciation, of silence after it, two corrections before it
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_SIGNED_OR_PERCENT = re.compile(rf"[-+]{_NUMBER.pattern}|[-+]?{_NUMBER.pattern}%", re.ASCII)
 _VARIANT = re.compile(r"(.+)\(\d+\)", re.ASCII)
 _DISAMBIGUATION = re.compile(r"#\d+", re.ASCII)
 _BEFORE_TAB = re.compile(r"[^ \t]+\t")
@@ -70,6 +71,7 @@ def read_any_lexicon(path: str | Path) -> tuple[list[Entry], str]:
       stand in the same places of every line and a decimal point is among them: one digit may be a phone (X-SAMPA's
       ``2``). In files with tabs, lines without numbers are words that MFA's training did not see; they get 1.
     - ``WORD(2)`` is a variant of ``WORD`` where that is in the file (CMUdict, Sphinx).
+    - Where every line has a tab, the first one ends the word, or the word and its numbers.
     - Lines after ``;;;`` or ``#``, and what follows a ``#`` in a line, are remarks. Where there are lines after
       ``;;;``, as in CMUdict, ``#SHARP-SIGN`` is a word.
 
@@ -92,6 +94,7 @@ def read_any_lexicon(path: str | Path) -> tuple[list[Entry], str]:
         _check_characters(path, row)
     _check_separators(path, rows)
     numbers = max([_leading_numbers(row.fields) for row in rows] + [int(_named_with_probs(path))])
+    _check_tabs(path, kept, numbers)
     bare = _lines_without_numbers(kept) if numbers and not _named_with_probs(path) else set()
     _check_numbers(path, [row for row in rows if row.line not in bare], numbers)
     variants = marked_variants(row.word for row in rows)
@@ -179,13 +182,34 @@ def _check_numbers(path: Path, rows: Sequence[Row], numbers: int) -> None:
             )
 
 
+def _check_tabs(path: Path, lines: Sequence[tuple[int, str]], numbers: int) -> None:
+    """Refuse a space in a word, where every line has a tab after the word or after the numbers that follow it."""
+    if not all("\t" in text for _, text in lines):
+        return
+    before = {line: split_fields(text.partition("\t")[0]) for line, text in lines}
+    most = 0 if any(len(fields) == 1 for fields in before.values()) else numbers
+    for line, (word, *others) in before.items():
+        if len(others) > most or not all(map(_is_number, others)):
+            raise InputError(
+                f"{path}:{line}: before the first tab stands '{' '.join((word, *others))}', and a word cannot hold a "
+                "space; write another character for it, or a tab where the word ends"
+            )
+
+
 def _check_characters(path: Path, row: Row) -> None:
     for field in (row.word, *row.fields):
         if strange := _CONTROL.search(field):
             raise InputError(
                 f"{path}:{row.line}: {field!r} holds the control character U+{ord(strange[0]):04X}; take it out"
             )
+    if remark := next((field for field in row.fields if field[0] == ";"), ";" if row.word == ";" else None):
+        raise InputError(f"{path}:{row.line}: '{remark}' begins neither a word nor a phone; put # before a remark")
     for field in row.fields:
+        if _SIGNED_OR_PERCENT.fullmatch(field):
+            raise InputError(
+                f"{path}:{row.line}: '{field}' is neither a phone nor a probability, which is a number above 0 and up "
+                "to 1, without a sign"
+            )
         if field in ("/", "//", "|") or "," in field:
             raise InputError(
                 f"{path}:{row.line}: '{field}' cannot be a phone; phones have spaces between them, and every "

@@ -176,6 +176,9 @@ def shell(line):
         ('(sleep 0.3; "$0" -c "$1" 1 --fail) | true', "1 0", "error: that is too much\n"),
         ('"$0" -c "$1" 1 > /dev/full', "1", "error: standard output: No space left on device; make room on its disk\n"),
         ('"$0" -c "$1" 3 | cat', "0 0", ""),
+        ('"$0" -c "$1" 3 >&-', "0", ""),
+        ('"$0" -c "$1" --help >&-', "0", ""),
+        ('"$0" -c "$1" 1 --fail >&-', "1", "error: that is too much\n"),
     ],
 )
 def test_a_reader_that_goes_away(line, statuses, complaints):

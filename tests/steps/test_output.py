@@ -1,5 +1,6 @@
 """Outputs are whole or not there, whatever ends the process."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -160,6 +161,64 @@ def test_a_second_process_is_refused_until_the_first_one_ends_however_it_does(tm
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_link_to_the_directory_does_not_evade_the_lock(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    for first, second in (("real", "link"), ("link", "real")):
+        message = rf"{second}: another command is writing it \(process {os.getpid()}\)"
+        with (
+            only_writer(tmp_path / first),
+            pytest.raises(InputError, match=message),
+            only_writer(tmp_path / second),
+        ):
+            pytest.fail("both write")
+    assert sorted(os.listdir(tmp_path)) == ["link", "real"]
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Let the system refuse to open what lies directly in a folder (permissions do not stop root)."""
+    original = Path.open
+
+    def refuse(folder, number):
+        def opened(path, *args, **kwargs):
+            if path.parent == folder:
+                raise OSError(number, os.strerror(number), str(path))
+            return original(path, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "open", opened)
+
+    return refuse
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_directory_beside_which_nothing_can_be_written_holds_its_lock(tmp_path, refusing, number):
+    out = tmp_path / "out"
+    out.mkdir()
+    refusing(tmp_path, number)
+    with only_writer(out):
+        assert files(tmp_path) == ["out/.lock"]
+        with (
+            pytest.raises(InputError, match=rf"^{out}: another command is writing it \(process {os.getpid()}\)"),
+            only_writer(out),
+        ):
+            pytest.fail("both write")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "there"), [(errno.ENOSPC, "out/old"), (errno.EACCES, ".out.lock"), (errno.EACCES, "other/old")]
+)
+def test_a_lock_is_not_put_elsewhere_for_other_reasons(tmp_path, refusing, number, there):
+    """On a full disk; where another user has a lock; where there is no directory yet."""
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).touch()
+    refusing(tmp_path, number)
+    with pytest.raises(OSError, match=r"\.out\.lock"), only_writer(tmp_path / "out"):
+        pytest.fail("the work begins")
+    assert files(tmp_path) == [there]
+
+
 def test_a_lock_file_that_is_removed_while_it_is_opened_is_made_again(tmp_path, monkeypatch):
     lock, flock = tmp_path / "lock", fcntl.flock
 
@@ -177,6 +236,19 @@ def test_a_lock_file_that_is_removed_while_it_is_opened_is_made_again(tmp_path, 
         ):
             pytest.fail("both hold it")
     assert not lock.exists()
+
+
+def test_a_lock_file_that_is_removed_while_it_is_looked_at_is_made_again(tmp_path, monkeypatch):
+    lock, fstat = tmp_path / "lock", os.fstat
+
+    def late(descriptor):
+        monkeypatch.undo()
+        lock.unlink()
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", late)
+    with locked(lock, "busy", "go away"):
+        assert lock.read_text() == f"{os.getpid()}\n"
 
 
 def test_fingerprint_takes_the_state_of_files_and_the_value_of_the_rest(tmp_path):

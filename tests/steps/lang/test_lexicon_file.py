@@ -52,6 +52,9 @@ def read(tmp_path, text, name="my.dict"):
             [("one", 1, "W AH N"), ("one", 1, "HH W")],
             f"{PLAIN}; 1 words marked as variants, such as one(2); 3 remarks left out, such as '# mine'",
         ),
+        ("-1 M\n50% P\n", [("-1", 1, "M"), ("50%", 1, "P")], PLAIN),  # these are words
+        ("a \tAH\nb\tB\tIY\n", [("a", 1, "AH"), ("b", 1, "B IY")], PLAIN),
+        ("New York\tN\nb B\n", [("New", 1, "York N"), ("b", 1, "B")], PLAIN),  # no tab in every line
         (
             "10\u00a0000 T EH N\n",
             [("10\u00a0000", 1, "T EH N")],
@@ -103,11 +106,30 @@ def test_unicode_forms_of_a_word_are_one(tmp_path, capsys):
         ("a\t0.0\tAH\n", "my.dict:1: .* has to be a probability above 0 and up to 1"),
         ("a 0.1 0.2 0.3 0.4 0.5 AH\n", "my.dict:1: '0.5' stands among the phones of 'a'"),
         ("a AH 0.5\n", "my.dict:1: '0.5' stands among the phones of 'a'"),
+        ("b\tb\nNew York\tn u\n", "my.dict:2: before the first tab stands 'New York', and a word cannot hold a space"),
+        ("b\t0.5\tb\nRoute 66\tr u t\n", "my.dict:2: before the first tab stands 'Route 66'"),
+        ("b\t0.5\tb\nType 1\tt\n", "my.dict:2: before the first tab stands 'Type 1'"),
+        ("b 0.5\tb\nNew York\tn u\n", "my.dict:2: before the first tab stands 'New York'"),
+        ("b B\na -0.5 A\n", r"my.dict:2: '-0\.5' is neither a phone nor a probability, .* above 0 and up to 1"),
+        ("a +0.5 A\n", r"my.dict:1: '\+0\.5' is neither"),
+        ("a -1 A\n", "my.dict:1: '-1' is neither"),
+        ("a 50% A\n", "my.dict:1: '50%' is neither"),
+        ("a A -2.5e-1\n", "my.dict:1: '-2.5e-1' is neither"),
+        ("a A\n; a remark\n", "my.dict:2: ';' begins neither a word nor a phone; put # before a remark"),
+        ("b B\na A ; remark\n", "my.dict:2: ';' begins neither"),
+        ("a A ;remark\n", "my.dict:1: ';remark' begins neither"),
+        ("a A ;;; remark\n", "my.dict:1: ';;;' begins neither"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, text)
+
+
+def test_kaldis_own_lexicon_is_taken_as_it_stands(tmp_path):
+    (tmp_path / "lexicon.txt").write_text("New York\tn\na -1 50% ; A\n; B\n")
+    found = [(entry.word, " ".join(entry.phones)) for entry in read_lexicon(tmp_path / "lexicon.txt")]
+    assert found == [("New", "York n"), ("a", "-1 50% ; A"), (";", "B")]
 
 
 def test_a_name_with_lexiconp_wants_probabilities(tmp_path):
