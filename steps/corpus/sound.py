@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import BinaryIO
 
 import numpy as np
@@ -21,6 +21,7 @@ SOUNDING = 0.01  # the share of samples that differ from the one before, below w
 _STEP = 2.0**-17  # a quarter of the smallest step of 16 bits, which decoders of lossy formats do not reach in silence
 _BLOCK = 2**14  # samples
 _RUN_UP = 2304  # samples that are decoded before those of an MP3 file that are wanted: the first ones can be wrong
+_BAD_SEEK = 39  # libsndfile's number of this error
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,46 @@ class AudioInfo:
         return (self.announced - self.frames) / self.rate
 
 
+@dataclass
+class _Stream:
+    """A stream of a file, and the sample that it stands at: not all formats tell that, or can be sought in."""
+
+    file: soundfile.SoundFile
+    place: int = 0
+
+    def decode(self, first: int, last: int) -> tuple[np.ndarray, str | None]:
+        """Give (samples, channels) float32 as far as they can be decoded, and what stopped it."""
+        if not self.file.seekable() or self.file.subtype.startswith("DWVW"):  # libsndfile takes DWVW for seekable
+            samples, fault = self._whole
+            return samples[first:last], fault
+        start = max(0, first - _RUN_UP) if self.file.format == "MP3" else first
+        try:
+            if start != self.place:  # seeking fails in a damaged flac, with a worse message
+                self.file.seek(start)
+        except soundfile.LibsndfileError as error:
+            return np.empty((0, self.file.channels), np.float32), error.error_string
+        samples, fault = _read(self.file, last - start)
+        self.place = start + len(samples) if fault is None else -1
+        return samples[first - start :], fault
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, str | None]:
+        return _read(self.file, self.file.frames)
+
+
 @dataclass(frozen=True)
 class Sound:
     """An opened recording: one or several streams, one after another."""
 
     name: str
-    parts: list[soundfile.SoundFile]
+    streams: list[_Stream]
     info: AudioInfo
 
     @property
     def exact(self) -> bool:
         """Whether the samples are there as the header tells, and are finite numbers: PCM without compression."""
-        return all(part.subtype.startswith("PCM_") and part.format != "FLAC" for part in self.parts)
+        files = [stream.file for stream in self.streams]
+        return all(file.subtype.startswith("PCM_") and file.format != "FLAC" for file in files)
 
     def read(self, channel: int, first: int, last: int) -> np.ndarray:
         """Give the samples of one channel, (samples,) float32; fewer where less than `MAX_MISSING` is missing.
@@ -78,13 +107,13 @@ class Sound:
             When more is missing, and for NaN and infinite samples.
         """
         pieces, faults, begin = [np.empty(0, np.float32)], [], 0
-        for part in self.parts:
-            start, end = max(first - begin, 0), min(last - begin, part.frames)
+        for stream in self.streams:
+            start, end = max(first - begin, 0), min(last - begin, stream.file.frames)
             if start < end:
-                samples, fault = _decode(part, start, end)
+                samples, fault = stream.decode(start, end)
                 pieces.append(samples[:, channel])
                 faults += [fault] if fault else []
-            begin += part.frames
+            begin += stream.file.frames
         samples = np.concatenate(pieces)
         lacking = last - first - len(samples)
         if lacking:
@@ -165,7 +194,7 @@ def open_sound(file: BinaryIO, name: str) -> Iterator[Sound]:
         if not info.frames:
             raise InputError(f"{name}: the audio file holds no samples")
         _refuse_missing(name, info)
-        yield Sound(name, parts, info)
+        yield Sound(name, [_Stream(part) for part in parts], info)
 
 
 def _whole(sound: soundfile.SoundFile, file: BinaryIO) -> list[Part] | None:
@@ -226,27 +255,16 @@ def _count(content: bytes) -> int:
         return sum(counts)
 
 
-def _decode(sound: soundfile.SoundFile, first: int, last: int) -> tuple[np.ndarray, str | None]:
-    """Give (samples, channels) float32 as far as they can be decoded, and what stopped it."""
-    start = max(0, first - _RUN_UP) if sound.format == "MP3" else first
-    if start != sound.tell():  # seeking fails in a damaged flac, with a worse message
-        try:
-            sound.seek(start)
-        except soundfile.LibsndfileError as error:
-            return np.empty((0, sound.channels), np.float32), error.error_string
-    samples, fault = _read(sound, last - start)
-    return samples[first - start :], fault
-
-
 def _read(sound: soundfile.SoundFile, count: int) -> tuple[np.ndarray, str | None]:
     """Decode on from where the file stands.
 
     soundfile raises where a decoder stops and does not say how far it came, so the place of each sample is filled with
-    NaN beforehand.
+    NaN beforehand. It also seeks after reading, to where the file stands: where only that fails, all was read.
     """
     samples = np.full((count, sound.channels), np.nan, np.float32)
     try:
         return sound.read(out=samples), None
     except soundfile.LibsndfileError as error:
         lost = np.isnan(samples).any(axis=1)
-        return samples[: int(np.argmax(lost)) if lost.any() else len(samples)], error.error_string
+        fault = None if error.code == _BAD_SEEK else error.error_string
+        return samples[: int(np.argmax(lost)) if lost.any() else len(samples)], fault

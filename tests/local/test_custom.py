@@ -202,8 +202,8 @@ def test_what_is_doubtful_is_told(tmp_path, sets, capsys):
 def test_audio_is_decoded_once(tmp_path, sets, monkeypatch):
     soundfile.write(sets["dev"] / "b-1.wav", np.full(8000, 0.1), 8000, subtype="FLOAT")
     read = []
-    decode = sound._decode
-    monkeypatch.setattr(sound, "_decode", lambda *arguments: read.append(arguments) or decode(*arguments))
+    decode = sound._read
+    monkeypatch.setattr(sound, "_read", lambda *arguments: read.append(arguments) or decode(*arguments))
     custom(tmp_path / "data", **sets)
     assert sum(arguments[0].subtype == "FLOAT" for arguments in read) == 1
 

@@ -1,5 +1,6 @@
 """Recordings whose headers cannot be believed, of all formats."""
 
+import contextlib
 import io
 import struct
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from steps.corpus.audio import AudioSource, audio_info, check_audio, read_audio
 from steps.corpus.mpeg import mpeg_parts
 from steps.corpus.ogg import ogg_parts
+from steps.corpus.sound import open_sound
 from steps.errors import InputError
 from tests.steps.corpus.conftest import noise
 
@@ -138,6 +140,33 @@ def test_flac_written_through_a_pipe(write):
     source = write(bytes(content))
     assert audio_info(source).seconds == check_audio(source).seconds == SECONDS
     np.testing.assert_array_equal(read_audio(source, start=1, end=2)[0], decoded(encoded("FLAC"))[16000:32000])
+
+
+UNSEEKABLE = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("WAV", "G721_32"), ("XI", None), ("AIFF", "DWVW_16")]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), UNSEEKABLE)
+def test_formats_that_cannot_be_sought_in(write, kind, subtype):
+    content = encoded(kind, subtype)
+    with soundfile.SoundFile(io.BytesIO(content)) as sound:
+        whole = np.zeros(sound.frames, np.float32)
+        with contextlib.suppress(soundfile.LibsndfileError):  # DWVW: raised when all is read
+            sound.read(out=whole)
+    source = write(content)
+    info = check_audio(source)
+    assert (info.frames, info.missing, info.silent) == (len(whole), 0, False)
+    np.testing.assert_array_equal(read_audio(source)[0], whole)
+    np.testing.assert_array_equal(read_audio(source, start=0.5, end=1)[0], whole[info.rate // 2 : info.rate])
+
+
+def test_parts_in_any_order(write):
+    for kind, subtype in (("WAV", "GSM610"), ("WAV", "PCM_16"), ("FLAC", None)):
+        content = encoded(kind, subtype)
+        with open_sound(io.BytesIO(content), "a") as sound:
+            parts = [sound.read(0, at, at + 1000) for at in (0, 20000, 1000, 0)]
+        whole, _ = read_audio(write(content))
+        for at, part in zip((0, 20000, 1000, 0), parts, strict=True):
+            np.testing.assert_array_equal(part, whole[at : at + 1000])
 
 
 def zero_sizes(kind: str) -> bytes:
