@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from steps.corpus.containers import Part, announced_frames, count_in_flac, without_size
+from steps.corpus.containers import Part, announced_frames, count_in_flac, flac_frames, flac_streams, without_size
 from steps.corpus.mpeg import mpeg_parts
 from steps.corpus.ogg import ogg_parts
 from steps.errors import InputError
@@ -22,6 +22,7 @@ _STEP = 2.0**-17  # a quarter of the smallest step of 16 bits, which decoders of
 _BLOCK = 2**14  # samples
 _RUN_UP = 2304  # samples that are decoded before those of an MP3 file that are wanted: the first ones can be wrong
 _BAD_SEEK = 39  # libsndfile's number of this error
+_UNITS = {"OGG": "a page of Ogg that is not the last one", "FLAC": "a frame of FLAC without a length in its header"}
 
 
 @dataclass(frozen=True)
@@ -199,11 +200,8 @@ def open_sound(file: BinaryIO, name: str) -> Iterator[Sound]:
 
 def _whole(sound: soundfile.SoundFile, file: BinaryIO) -> list[Part] | None:
     """Give a file's streams with right headers where libsndfile would read less than is there; None elsewhere."""
-    if sound.format in ("MP3", "OGG"):
+    if sound.format in _PARTS:
         return _streams(sound.format, _content(file))
-    if sound.format == "FLAC" and sound.frames >= 2**40:
-        content = _content(file)
-        return [Part(count_in_flac(content, _count(content)), 0)]
     if not sound.frames and (content := without_size(_content(file))):
         return [Part(content, 0)]
     return None
@@ -211,7 +209,23 @@ def _whole(sound: soundfile.SoundFile, file: BinaryIO) -> list[Part] | None:
 
 @lru_cache(maxsize=1)  # of one long recording there may be many segments
 def _streams(kind: str, content: bytes) -> list[Part] | None:
-    return mpeg_parts(content) if kind == "MP3" else ogg_parts(content)
+    return _PARTS[kind](content)
+
+
+def _flac_parts(content: bytes) -> list[Part] | None:
+    streams = flac_streams(content)
+    return [_counted(stream) for stream in streams] if streams[1:] or not flac_frames(content) else None
+
+
+def _counted(flac: bytes) -> Part:
+    """Write into a flac stream's header how many samples it has, where the header does not tell."""
+    if flac_frames(flac):
+        return Part(flac, 0)
+    frames, fault = _count(flac)
+    return Part(count_in_flac(flac, frames), math.inf if fault else 0)
+
+
+_PARTS = {"MP3": mpeg_parts, "OGG": ogg_parts, "FLAC": _flac_parts}
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -231,7 +245,7 @@ def _describe(name: str, parts: list[soundfile.SoundFile], file: BinaryIO, missi
     frames = sum(part.frames for part in parts)
     if missing == math.inf:
         raise InputError(
-            f"{name}: the audio file is truncated: it ends within a page of Ogg that is not the last one, "
+            f"{name}: the audio file is truncated: it ends within {_UNITS[parts[0].format]}, "
             f"{frames / rate:.3f} s are there and nothing tells how many are missing"
         )
     announced = announced_frames(parts[0], file) if len(parts) == 1 else frames
@@ -248,11 +262,18 @@ def _refuse_missing(name: str, info: AudioInfo, faults: list[str] | None = None)
         )
 
 
-def _count(content: bytes) -> int:
-    """Count the samples of a channel by decoding them."""
-    with soundfile.SoundFile(io.BytesIO(content)) as sound:
-        counts = iter(lambda: len(_read(sound, _BLOCK)[0]), 0)
-        return sum(counts)
+def _count(content: bytes) -> tuple[int, str | None]:
+    """Count the samples of a channel by decoding them, and say what stopped it before the end."""
+    frames = 0
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+            while True:
+                samples, fault = _read(sound, _BLOCK)
+                frames += len(samples)
+                if fault or len(samples) < _BLOCK:
+                    return frames, fault
+    except soundfile.LibsndfileError as error:
+        return frames, error.error_string
 
 
 def _read(sound: soundfile.SoundFile, count: int) -> tuple[np.ndarray, str | None]:

@@ -89,7 +89,7 @@ def test_ogg_that_is_cut_off(write, kind, subtype):
     assert check_audio(unmarked).missing == 0
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [("MP3", None), *OGG])
+@pytest.mark.parametrize(("kind", "subtype"), [("MP3", None), ("FLAC", None), *OGG])
 def test_files_joined_by_cat(write, kind, subtype):
     content = encoded(kind, subtype)
     one, source = decoded(content), write(3 * content)
@@ -133,13 +133,36 @@ def test_tags_around_mp3(write):
     np.testing.assert_allclose(read_audio(source)[0], np.tile(decoded(content), 2), atol=1e-6)
 
 
-def test_flac_written_through_a_pipe(write):
-    content = bytearray(encoded("FLAC"))
+def piped_flac(**options) -> bytes:
+    content = bytearray(encoded("FLAC", **options))
     content[21] &= 0xF0
     content[22:26] = bytes(4)
-    source = write(bytes(content))
+    return bytes(content)
+
+
+def test_flac_written_through_a_pipe(write):
+    source = write(piped_flac())
     assert audio_info(source).seconds == check_audio(source).seconds == SECONDS
     np.testing.assert_array_equal(read_audio(source, start=1, end=2)[0], decoded(encoded("FLAC"))[16000:32000])
+
+
+def test_flac_written_through_a_pipe_and_cut_off(write):
+    content = piped_flac()
+    for broken in (content[: len(content) // 2], content[:-3], content[: len(content) // 2] + content):
+        source = write(broken)
+        for function in (audio_info, check_audio, read_audio):
+            with pytest.raises(InputError, match=r"a frame of FLAC without a length in its header, [1-4]\.\d+ s are"):
+                function(source)
+
+
+def test_joined_flac_written_through_a_pipe(write):
+    whole = decoded(encoded("FLAC"))
+    for content in (2 * piped_flac(), piped_flac() + encoded("FLAC"), encoded("FLAC") + piped_flac()):
+        source = write(content)
+        assert check_audio(source).seconds == 2 * SECONDS
+        np.testing.assert_array_equal(read_audio(source)[0], np.tile(whole, 2))
+    blocks = piped_flac(seconds=49152 / RATE)  # three blocks of those that are counted
+    assert audio_info(write(2 * blocks)).frames == 2 * 49152
 
 
 UNSEEKABLE = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("WAV", "G721_32"), ("XI", None), ("AIFF", "DWVW_16")]
