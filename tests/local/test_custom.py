@@ -180,7 +180,8 @@ def test_repairs_are_told(tmp_path, sets, capsys):
 def test_a_test_set_never_shrinks(tmp_path, sets, capsys):
     test = write_set(tmp_path / "in/noisy", {f"d-{i}": "no yes" for i in range(4)}, "d")
     (test / "d-1.wav").write_bytes(b"no audio")
-    (test / "text").write_text((test / "text").read_text() + "d-9 ja\n")
+    (test / "text").write_text((test / "text").read_text() + "d-9 ja\nother-1 of another set\n")
+    (test / "utt2spk").write_text((test / "utt2spk").read_text() + "d-9 d\n")
     custom(tmp_path / "data", **{**sets, "test": [test]})
     assert read_data_dir(tmp_path / "data/noisy").utterances == ["d-0", "d-2", "d-3"]
     assert left_out(tmp_path / "data/noisy") == {"d-1": "no yes", "d-9": "ja"}
