@@ -2,6 +2,7 @@
 
 import re
 import struct
+from itertools import pairwise
 from typing import BinaryIO, NamedTuple
 
 import soundfile
@@ -16,6 +17,9 @@ _LOGGED_FRAMES = {  # where libsndfile's log of the header tells of a number of 
     "MAT5": r"(?ms).*^ *Rows +: \d+\s+Cols +: (\d+)",
 }
 _LOGGED_BYTES = {"RF64": (r"(?m)^ *Data size : (\d+)", 0), "W64": (r"(?m)^ *data : (\d+)", 24)}  # and bytes in front
+
+
+_FLAC_BEGINS = re.compile(rb"fLaC[\0\x80]\0\0\x22.{34}", re.DOTALL)  # with a whole STREAMINFO
 
 
 class Part(NamedTuple):
@@ -84,8 +88,24 @@ def without_size(content: bytes) -> bytes | None:
     return b"RIFF" + content[4 : data + 4] + b"\xff\xff\xff\xff" + content[data + 8 :]
 
 
+def flac_streams(content: bytes) -> list[bytes]:
+    """Cut a flac file into the streams that follow one another in it, of which libsndfile reads the first only."""
+    joined = [] if content.startswith(b"OggS") else [found.start() for found in _FLAC_BEGINS.finditer(content)][1:]
+    return [content[start:end] for start, end in pairwise([0, *joined, len(content)])]
+
+
+def flac_frames(content: bytes) -> int:
+    """Read the number of samples of a channel in a flac file's header: 0 after a pipe, where nobody knew it yet."""
+    return _flac_number(content)[1] % 2**36
+
+
 def count_in_flac(content: bytes, frames: int) -> bytes:
-    """Write the number of samples of a channel into a flac file's header, which tells none after a pipe."""
-    place = content.index(b"fLaC") + 21  # 4 + 4 bytes to STREAMINFO, 13 and a half in it; 36 bits
-    (number,) = struct.unpack_from(">Q", b"\0\0\0" + content[place : place + 5])
+    """Write the number of samples of a channel into a flac file's header."""
+    place, number = _flac_number(content)
     return content[:place] + struct.pack(">Q", number >> 36 << 36 | frames)[3:] + content[place + 5 :]
+
+
+def _flac_number(content: bytes) -> tuple[int, int]:
+    """Find the place and the value of the 5 bytes that end in the 36 bits of the number of samples."""
+    place = content.index(b"fLaC") + 21  # 4 + 4 bytes to STREAMINFO, 13 and a half in it
+    return place, int.from_bytes(content[place : place + 5])

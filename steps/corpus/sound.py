@@ -5,13 +5,13 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from steps.corpus.containers import Part, announced_frames, count_in_flac, without_size
+from steps.corpus.containers import Part, announced_frames, count_in_flac, flac_frames, flac_streams, without_size
 from steps.corpus.mpeg import mpeg_parts
 from steps.corpus.ogg import ogg_parts
 from steps.errors import InputError
@@ -21,6 +21,8 @@ SOUNDING = 0.01  # the share of samples that differ from the one before, below w
 _STEP = 2.0**-17  # a quarter of the smallest step of 16 bits, which decoders of lossy formats do not reach in silence
 _BLOCK = 2**14  # samples
 _RUN_UP = 2304  # samples that are decoded before those of an MP3 file that are wanted: the first ones can be wrong
+_BAD_SEEK = 39  # libsndfile's number of this error
+_UNITS = {"OGG": "a page of Ogg that is not the last one", "FLAC": "a frame of FLAC without a length in its header"}
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,46 @@ class AudioInfo:
         return (self.announced - self.frames) / self.rate
 
 
+@dataclass
+class _Stream:
+    """A stream of a file, and the sample that it stands at: not all formats tell that, or can be sought in."""
+
+    file: soundfile.SoundFile
+    place: int = 0
+
+    def decode(self, first: int, last: int) -> tuple[np.ndarray, str | None]:
+        """Give (samples, channels) float32 as far as they can be decoded, and what stopped it."""
+        if not self.file.seekable() or self.file.subtype.startswith("DWVW"):  # libsndfile takes DWVW for seekable
+            samples, fault = self._whole
+            return samples[first:last], fault
+        start = max(0, first - _RUN_UP) if self.file.format == "MP3" else first
+        try:
+            if start != self.place:  # seeking fails in a damaged flac, with a worse message
+                self.file.seek(start)
+        except soundfile.LibsndfileError as error:
+            return np.empty((0, self.file.channels), np.float32), error.error_string
+        samples, fault = _read(self.file, last - start)
+        self.place = start + len(samples) if fault is None else -1
+        return samples[first - start :], fault
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, str | None]:
+        return _read(self.file, self.file.frames)
+
+
 @dataclass(frozen=True)
 class Sound:
     """An opened recording: one or several streams, one after another."""
 
     name: str
-    parts: list[soundfile.SoundFile]
+    streams: list[_Stream]
     info: AudioInfo
 
     @property
     def exact(self) -> bool:
         """Whether the samples are there as the header tells, and are finite numbers: PCM without compression."""
-        return all(part.subtype.startswith("PCM_") and part.format != "FLAC" for part in self.parts)
+        files = [stream.file for stream in self.streams]
+        return all(file.subtype.startswith("PCM_") and file.format != "FLAC" for file in files)
 
     def read(self, channel: int, first: int, last: int) -> np.ndarray:
         """Give the samples of one channel, (samples,) float32; fewer where less than `MAX_MISSING` is missing.
@@ -78,13 +108,13 @@ class Sound:
             When more is missing, and for NaN and infinite samples.
         """
         pieces, faults, begin = [np.empty(0, np.float32)], [], 0
-        for part in self.parts:
-            start, end = max(first - begin, 0), min(last - begin, part.frames)
+        for stream in self.streams:
+            start, end = max(first - begin, 0), min(last - begin, stream.file.frames)
             if start < end:
-                samples, fault = _decode(part, start, end)
+                samples, fault = stream.decode(start, end)
                 pieces.append(samples[:, channel])
                 faults += [fault] if fault else []
-            begin += part.frames
+            begin += stream.file.frames
         samples = np.concatenate(pieces)
         lacking = last - first - len(samples)
         if lacking:
@@ -165,16 +195,13 @@ def open_sound(file: BinaryIO, name: str) -> Iterator[Sound]:
         if not info.frames:
             raise InputError(f"{name}: the audio file holds no samples")
         _refuse_missing(name, info)
-        yield Sound(name, parts, info)
+        yield Sound(name, [_Stream(part) for part in parts], info)
 
 
 def _whole(sound: soundfile.SoundFile, file: BinaryIO) -> list[Part] | None:
     """Give a file's streams with right headers where libsndfile would read less than is there; None elsewhere."""
-    if sound.format in ("MP3", "OGG"):
+    if sound.format in _PARTS:
         return _streams(sound.format, _content(file))
-    if sound.format == "FLAC" and sound.frames >= 2**40:
-        content = _content(file)
-        return [Part(count_in_flac(content, _count(content)), 0)]
     if not sound.frames and (content := without_size(_content(file))):
         return [Part(content, 0)]
     return None
@@ -182,7 +209,23 @@ def _whole(sound: soundfile.SoundFile, file: BinaryIO) -> list[Part] | None:
 
 @lru_cache(maxsize=1)  # of one long recording there may be many segments
 def _streams(kind: str, content: bytes) -> list[Part] | None:
-    return mpeg_parts(content) if kind == "MP3" else ogg_parts(content)
+    return _PARTS[kind](content)
+
+
+def _flac_parts(content: bytes) -> list[Part] | None:
+    streams = flac_streams(content)
+    return [_counted(stream) for stream in streams] if streams[1:] or not flac_frames(content) else None
+
+
+def _counted(flac: bytes) -> Part:
+    """Write into a flac stream's header how many samples it has, where the header does not tell."""
+    if flac_frames(flac):
+        return Part(flac, 0)
+    frames, fault = _count(flac)
+    return Part(count_in_flac(flac, frames), math.inf if fault else 0)
+
+
+_PARTS = {"MP3": mpeg_parts, "OGG": ogg_parts, "FLAC": _flac_parts}
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -202,7 +245,7 @@ def _describe(name: str, parts: list[soundfile.SoundFile], file: BinaryIO, missi
     frames = sum(part.frames for part in parts)
     if missing == math.inf:
         raise InputError(
-            f"{name}: the audio file is truncated: it ends within a page of Ogg that is not the last one, "
+            f"{name}: the audio file is truncated: it ends within {_UNITS[parts[0].format]}, "
             f"{frames / rate:.3f} s are there and nothing tells how many are missing"
         )
     announced = announced_frames(parts[0], file) if len(parts) == 1 else frames
@@ -219,34 +262,30 @@ def _refuse_missing(name: str, info: AudioInfo, faults: list[str] | None = None)
         )
 
 
-def _count(content: bytes) -> int:
-    """Count the samples of a channel by decoding them."""
-    with soundfile.SoundFile(io.BytesIO(content)) as sound:
-        counts = iter(lambda: len(_read(sound, _BLOCK)[0]), 0)
-        return sum(counts)
-
-
-def _decode(sound: soundfile.SoundFile, first: int, last: int) -> tuple[np.ndarray, str | None]:
-    """Give (samples, channels) float32 as far as they can be decoded, and what stopped it."""
-    start = max(0, first - _RUN_UP) if sound.format == "MP3" else first
-    if start != sound.tell():  # seeking fails in a damaged flac, with a worse message
-        try:
-            sound.seek(start)
-        except soundfile.LibsndfileError as error:
-            return np.empty((0, sound.channels), np.float32), error.error_string
-    samples, fault = _read(sound, last - start)
-    return samples[first - start :], fault
+def _count(content: bytes) -> tuple[int, str | None]:
+    """Count the samples of a channel by decoding them, and say what stopped it before the end."""
+    frames = 0
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as sound:
+            while True:
+                samples, fault = _read(sound, _BLOCK)
+                frames += len(samples)
+                if fault or len(samples) < _BLOCK:
+                    return frames, fault
+    except soundfile.LibsndfileError as error:
+        return frames, error.error_string
 
 
 def _read(sound: soundfile.SoundFile, count: int) -> tuple[np.ndarray, str | None]:
     """Decode on from where the file stands.
 
     soundfile raises where a decoder stops and does not say how far it came, so the place of each sample is filled with
-    NaN beforehand.
+    NaN beforehand. It also seeks after reading, to where the file stands: where only that fails, all was read.
     """
     samples = np.full((count, sound.channels), np.nan, np.float32)
     try:
         return sound.read(out=samples), None
     except soundfile.LibsndfileError as error:
         lost = np.isnan(samples).any(axis=1)
-        return samples[: int(np.argmax(lost)) if lost.any() else len(samples)], error.error_string
+        fault = None if error.code == _BAD_SEEK else error.error_string
+        return samples[: int(np.argmax(lost)) if lost.any() else len(samples)], fault

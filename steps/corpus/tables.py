@@ -84,18 +84,18 @@ def scan_table(path: str | Path, min_fields: int = 1, verbatim: bool = False) ->
             faults.append(Fault(number, f"line {number} is not UTF-8 (byte 0x{raw[error.start]:02x})", lost=True))
             continue
         fields = split_fields(text)
+        rest = split_id(text)[1] if verbatim else " ".join(fields[1:])
         if not fields:
             faults.append(Fault(number, "the line is blank", lost=False))
         elif fields[0] in rows:
-            first = rows[fields[0]].line
-            other = lines[first - 1].strip() != raw.strip()
-            message = f"duplicate id '{fields[0]}', first in line {first}{' with another entry' if other else ''}"
+            first = rows[fields[0]]
+            other = first.rest != rest
+            message = f"duplicate id '{fields[0]}', first in line {first.line}{' with another entry' if other else ''}"
             faults.append(Fault(number, message, lost=True, choice=other))
         elif len(fields) < min_fields:
             fault = f"'{fields[0]}' has {len(fields)} field(s) where at least {min_fields} are needed"
             faults.append(Fault(number, fault, lost=True))
         else:
-            rest = split_id(text)[1] if verbatim else " ".join(fields[1:])
             rows[fields[0]] = Row(number, fields[0], rest)
     return list(rows.values()), sorted(faults)
 

@@ -8,6 +8,7 @@ import soundfile
 from steps.corpus import checks
 from steps.corpus.checks import FILES, Problem, Table
 from steps.corpus.data_dir import LEFT_OUT, DataDir, left_out, parse_segment, write_data_dir, write_left_out
+from steps.corpus.tables import scan_table
 from steps.errors import InputError
 from steps.output import output_dir
 
@@ -43,7 +44,7 @@ def fix_data_dir(
     """Write a copy of a data directory without its fixable problems.
 
     Its table ``left_out`` holds the transcripts of the utterances that were dropped, so that a test set keeps all its
-    words (see `steps.corpus.data_dir.left_out`).
+    words (see `steps.corpus.data_dir.left_out`). Lines of text whose ids are in no other table are not among them.
 
     Returns
     -------
@@ -74,13 +75,23 @@ def write_repaired(problems: Sequence[Problem], data: DataDir, out: Path) -> lis
     with output_dir(out, mark="wav.scp") as part:
         write_data_dir(part, data)
         text = {row.id: row.rest for row in checks.load(path, "text", []).values() if row.rest}
-        write_left_out(part, {**left_out(path), **{utt: text[utt] for utt in text if utt not in data.text}})
+        lost = _own_utterances(path) - set(data.text)
+        write_left_out(part, {**left_out(path), **{utt: text[utt] for utt in text if utt in lost}})
     known = {*FILES, LEFT_OUT}
     others = sorted(p.name for p in path.iterdir() if p.is_file() and p.name not in known and not _is_audio(p))
     return [
         *(f"{path}/{problem}: {problem.repair}" for problem in problems if problem.fixable),
         *(f"{path}/{name}: not copied" for name in others),
     ]
+
+
+def _own_utterances(path: Path) -> set[str]:
+    """Give the ids that a directory has besides its text, be their lines usable or not.
+
+    The text of a whole corpus may lie beside the wav.scp of a part of it; the other lines are not of this set.
+    """
+    files = [path / name for name in ("wav.scp", "segments", "utt2spk") if (path / name).is_file()]
+    return {row.id for file in files for row in scan_table(file)[0]}
 
 
 def _is_audio(path: Path) -> bool:

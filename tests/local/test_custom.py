@@ -180,7 +180,8 @@ def test_repairs_are_told(tmp_path, sets, capsys):
 def test_a_test_set_never_shrinks(tmp_path, sets, capsys):
     test = write_set(tmp_path / "in/noisy", {f"d-{i}": "no yes" for i in range(4)}, "d")
     (test / "d-1.wav").write_bytes(b"no audio")
-    (test / "text").write_text((test / "text").read_text() + "d-9 ja\n")
+    (test / "text").write_text((test / "text").read_text() + "d-9 ja\nother-1 of another set\n")
+    (test / "utt2spk").write_text((test / "utt2spk").read_text() + "d-9 d\n")
     custom(tmp_path / "data", **{**sets, "test": [test]})
     assert read_data_dir(tmp_path / "data/noisy").utterances == ["d-0", "d-2", "d-3"]
     assert left_out(tmp_path / "data/noisy") == {"d-1": "no yes", "d-9": "ja"}
@@ -202,8 +203,8 @@ def test_what_is_doubtful_is_told(tmp_path, sets, capsys):
 def test_audio_is_decoded_once(tmp_path, sets, monkeypatch):
     soundfile.write(sets["dev"] / "b-1.wav", np.full(8000, 0.1), 8000, subtype="FLOAT")
     read = []
-    decode = sound._decode
-    monkeypatch.setattr(sound, "_decode", lambda *arguments: read.append(arguments) or decode(*arguments))
+    decode = sound._read
+    monkeypatch.setattr(sound, "_read", lambda *arguments: read.append(arguments) or decode(*arguments))
     custom(tmp_path / "data", **sets)
     assert sum(arguments[0].subtype == "FLOAT" for arguments in read) == 1
 

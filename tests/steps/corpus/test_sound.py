@@ -1,5 +1,6 @@
 """Recordings whose headers cannot be believed, of all formats."""
 
+import contextlib
 import io
 import struct
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from steps.corpus.audio import AudioSource, audio_info, check_audio, read_audio
 from steps.corpus.mpeg import mpeg_parts
 from steps.corpus.ogg import ogg_parts
+from steps.corpus.sound import open_sound
 from steps.errors import InputError
 from tests.steps.corpus.conftest import noise
 
@@ -87,7 +89,7 @@ def test_ogg_that_is_cut_off(write, kind, subtype):
     assert check_audio(unmarked).missing == 0
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [("MP3", None), *OGG])
+@pytest.mark.parametrize(("kind", "subtype"), [("MP3", None), ("FLAC", None), *OGG])
 def test_files_joined_by_cat(write, kind, subtype):
     content = encoded(kind, subtype)
     one, source = decoded(content), write(3 * content)
@@ -131,13 +133,63 @@ def test_tags_around_mp3(write):
     np.testing.assert_allclose(read_audio(source)[0], np.tile(decoded(content), 2), atol=1e-6)
 
 
-def test_flac_written_through_a_pipe(write):
-    content = bytearray(encoded("FLAC"))
+def piped_flac(**options) -> bytes:
+    content = bytearray(encoded("FLAC", **options))
     content[21] &= 0xF0
     content[22:26] = bytes(4)
-    source = write(bytes(content))
+    return bytes(content)
+
+
+def test_flac_written_through_a_pipe(write):
+    source = write(piped_flac())
     assert audio_info(source).seconds == check_audio(source).seconds == SECONDS
     np.testing.assert_array_equal(read_audio(source, start=1, end=2)[0], decoded(encoded("FLAC"))[16000:32000])
+
+
+def test_flac_written_through_a_pipe_and_cut_off(write):
+    content = piped_flac()
+    for broken in (content[: len(content) // 2], content[:-3], content[: len(content) // 2] + content):
+        source = write(broken)
+        for function in (audio_info, check_audio, read_audio):
+            with pytest.raises(InputError, match=r"a frame of FLAC without a length in its header, [1-4]\.\d+ s are"):
+                function(source)
+
+
+def test_joined_flac_written_through_a_pipe(write):
+    whole = decoded(encoded("FLAC"))
+    for content in (2 * piped_flac(), piped_flac() + encoded("FLAC"), encoded("FLAC") + piped_flac()):
+        source = write(content)
+        assert check_audio(source).seconds == 2 * SECONDS
+        np.testing.assert_array_equal(read_audio(source)[0], np.tile(whole, 2))
+    blocks = piped_flac(seconds=49152 / RATE)  # three blocks of those that are counted
+    assert audio_info(write(2 * blocks)).frames == 2 * 49152
+
+
+UNSEEKABLE = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("WAV", "G721_32"), ("XI", None), ("AIFF", "DWVW_16")]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), UNSEEKABLE)
+def test_formats_that_cannot_be_sought_in(write, kind, subtype):
+    content = encoded(kind, subtype)
+    with soundfile.SoundFile(io.BytesIO(content)) as sound:
+        whole = np.zeros(sound.frames, np.float32)
+        with contextlib.suppress(soundfile.LibsndfileError):  # DWVW: raised when all is read
+            sound.read(out=whole)
+    source = write(content)
+    info = check_audio(source)
+    assert (info.frames, info.missing, info.silent) == (len(whole), 0, False)
+    np.testing.assert_array_equal(read_audio(source)[0], whole)
+    np.testing.assert_array_equal(read_audio(source, start=0.5, end=1)[0], whole[info.rate // 2 : info.rate])
+
+
+def test_parts_in_any_order(write):
+    for kind, subtype in (("WAV", "GSM610"), ("WAV", "PCM_16"), ("FLAC", None)):
+        content = encoded(kind, subtype)
+        with open_sound(io.BytesIO(content), "a") as sound:
+            parts = [sound.read(0, at, at + 1000) for at in (0, 20000, 1000, 0)]
+        whole, _ = read_audio(write(content))
+        for at, part in zip((0, 20000, 1000, 0), parts, strict=True):
+            np.testing.assert_array_equal(part, whole[at : at + 1000])
 
 
 def zero_sizes(kind: str) -> bytes:

@@ -50,6 +50,25 @@ def test_bom_crlf_and_blank_lines_are_read_and_reported(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "verbatim", "other"),
+    [
+        ("u1 a b\nu1  a b\n", False, False),
+        ("u1 a b\nu1\ta\t b \r\n", False, False),
+        ("u1 a b\nu1 ab\n", False, True),
+        ("u1 a b.wav\nu1 \ta b.wav \n", True, False),
+        ("u1 a b.wav\nu1 a  b.wav\n", True, True),
+        ("u1\nu1 \n", False, False),
+    ],
+)
+def test_a_repeated_entry_is_the_same_with_other_blanks(tmp_path, content, verbatim, other):
+    path = tmp_path / "text"
+    path.write_bytes(content.encode())
+    [fault] = [fault for fault in scan_table(path, verbatim=verbatim)[1] if "duplicate" in fault.message]
+    message = f"duplicate id 'u1', first in line 1{' with another entry' if other else ''}"
+    assert fault == (2, message, True, other)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"a one\nb two\na three\n", r"text:3: duplicate id 'a', first in line 1 with another entry$"),

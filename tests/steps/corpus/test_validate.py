@@ -212,6 +212,21 @@ def test_bad_audio_all_at_once(make_data_dir, tmp_path):
     assert left_out(tmp_path / "again") == left_out(tmp_path / "fixed")
 
 
+def test_only_utterances_of_the_set_are_left_out(make_data_dir, tmp_path):
+    corpus = TEXT + "eve-1 seven\nzoe-1 eight\nzoe-2 nine\n"
+    path = make_data_dir(text=corpus, utt2spk=UTT2SPK + "zoe-1 zoe\n")
+    (path / "ann-1.wav").write_bytes(b"no audio")
+    changes = fix_data_dir(path, tmp_path / "fixed")
+    assert f"{path}/text:5: text without audio: 'eve-1' is not in wav.scp: line dropped" in changes
+    assert left_out(tmp_path / "fixed") == {"ann-1": "one two", "zoe-1": "eight"}
+    segments = "ann-1 bob-1 0 0.2\neve-1 bob-1 7 9\nzoe-1 ann-9 0 1\nzoe-2\n"
+    path = make_data_dir("segmented", text=corpus, segments=segments, utt2spk="ann-1 ann\neve-1 eve\nzoe-1 zoe\n")
+    fix_data_dir(path, tmp_path / "fixed-segments")
+    lost = left_out(tmp_path / "fixed-segments")
+    assert {"eve-1": "seven", "zoe-1": "eight", "zoe-2": "nine"}.items() <= lost.items()
+    assert "ann-1" not in lost
+
+
 def test_what_is_missing_at_the_end_and_silence_are_warned_of(make_data_dir, tmp_path):
     path = make_data_dir()
     for name, cut in (("ann-1", 720), ("ann-2", 320)):
