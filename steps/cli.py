@@ -33,6 +33,9 @@ class _Parser(jsonargparse.ArgumentParser):
         place = "" if of_arguments else self.files
         sys.exit(f"error: {place}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
 
+    def format_help(self) -> str:
+        return re.sub(r"Annotated\[(\w+),(\s+[^]]+)\]", r"\1,\2", super().format_help())
+
 
 def _option_names(parser: jsonargparse.ArgumentParser) -> list[str]:
     return sorted({action.dest for action in parser._actions} - {"help", "config", "print_config", "print_shtab"})
