@@ -85,11 +85,12 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
         raise InputError(f"{folder}: not a model directory, it has no model.json; train one first")
     about = read_json(description, "features", "num_pdfs", "tree", "seed")
     transitions = read_transition_model(folder)
+    states = states_of(folder)
     wanted = {name: about[name] for name in ("tree", "phones") if name in about}
-    if wanted != {name: value for name, value in states_of(folder).items() if name in wanted}:
+    if wanted != {name: value for name, value in states.items() if name in wanted}:
         raise InputError(
             f"{description}: the model is of another tree than {folder / 'tree.json'} or of other phones (hashes "
-            f"{' '.join(wanted.values())}, {' '.join(states_of(folder).values())}); train it again"
+            f"{' '.join(wanted.values())}, {' '.join(states.values())}); train it again"
         )
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")

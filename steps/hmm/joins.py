@@ -49,7 +49,7 @@ def check_states(one: Path, other: Path, advice: str) -> None:
     """
     if tree_hash(one) != tree_hash(other):
         raise InputError(f"{one}: its states are not those of {other}; {advice}")
-    check_same("tables of phones", one / "tree.json", tree_phones(one), other / "tree.json", tree_phones(other), advice)
+    check_same(PHONES, one / "tree.json", tree_phones(one), other / "tree.json", tree_phones(other), advice)
 
 
 def check_lang(lang: Path, model: Path) -> None:
