@@ -105,4 +105,4 @@ recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass 
   done
   recognise "$network" "$graph" "$network"
   stage score steps.score "$data" "$exp"
-} | python -m steps.stages "${runner[@]}" "$workdir"
+} | python -m steps.base.stages "${runner[@]}" "$workdir"

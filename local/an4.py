@@ -8,13 +8,13 @@ from pathlib import Path
 from local.dict_dir import write_dict_dir
 from local.fetch import run
 from local.summary import print_summary
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
+from steps.base.output import only_writer, output_dir, writing
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
-from steps.corpus.fields import split_fields
 from steps.corpus.spelling import spellings
-from steps.errors import InputError
 from steps.lang.lexicon_file import read_any_lexicon
-from steps.output import only_writer, output_dir, writing
 
 REPOSITORY = "https://github.com/cmusphinx/an4"
 DEV_EVERY = 10  # every tenth training speaker, sorted by name, is a dev speaker

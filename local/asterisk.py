@@ -11,13 +11,13 @@ from local.asterisk_text import Correction, correct_prompts, normalise, read_cor
 from local.dict_dir import Pronunciation, by_word, entries, grapheme_pronunciation, write_dict_dir
 from local.fetch import apt_download, download, unpack_deb, unpack_tar
 from local.summary import print_summary
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
+from steps.base.output import only_writer, output_dir, writing
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
-from steps.corpus.fields import split_fields
 from steps.corpus.split import stable_split
-from steps.errors import InputError
 from steps.lang.lexicon_file import read_any_lexicon
-from steps.output import only_writer, output_dir, writing
 
 RECIPE = Path(__file__).parent.parent / "recipes/asterisk"
 SPEAKERS = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru": "ivrvoice"}

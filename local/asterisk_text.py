@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from num2words import num2words
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 ANYWHERE = "*"
 _STAGE_DIRECTION = re.compile(r"\[[^]]*\]|\([^)]*\)|<[^>]*>")

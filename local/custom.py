@@ -9,20 +9,20 @@ from pathlib import Path
 from local.dict_dir import spell, write_dict_dir
 from local.summary import print_summary
 from nnet.ranges import Count
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.fields import split_fields, with_other_spaces
+from steps.base.output import only_writer, output_dir, writing
 from steps.corpus.audio import parse_wav_entry
 from steps.corpus.checks import Problem
 from steps.corpus.data_dir import LEFT_OUT, DataDir, left_out, read_data_dir, write_data_dir
-from steps.corpus.fields import split_fields, with_other_spaces
 from steps.corpus.spelling import spellings
 from steps.corpus.validate import examine, write_repaired
-from steps.errors import InputError
 from steps.lang.arpa import read_arpa
 from steps.lang.lexicon import read_dict_dir
 from steps.lang.lexicon_file import read_any_lexicon
 from steps.lang.lines import open_plain
 from steps.lang.symbols import UNK
-from steps.output import only_writer, output_dir, writing
 
 DICT_FILES = ("silence_phones.txt", "nonsilence_phones.txt", "optional_silence.txt")
 Examined = tuple[list[Problem], DataDir]  # from steps.corpus.validate.examine

@@ -4,11 +4,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from steps.base.errors import InputError
+from steps.base.output import writing
 from steps.corpus.spelling import spellings
-from steps.errors import InputError
 from steps.lang.lexicon_file import Entry
 from steps.lang.lines import listing
-from steps.output import writing
 
 Pronunciation = tuple[str, ...]
 

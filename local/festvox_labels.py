@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local.dict_dir import SILENCE, Pronunciation
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.corpus.ctm import Token
-from steps.corpus.fields import split_fields
-from steps.errors import InputError
 
 PAUSE = "pau"
 VOWELS = "aa ae ay a ee e ii i oo o ur uu u yy y"

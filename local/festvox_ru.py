@@ -8,12 +8,12 @@ from local.dict_dir import SILENCE, entries, write_dict_dir
 from local.festvox_labels import pronunciations, read_labels, spoken_words
 from local.fetch import apt_download, unpack_deb
 from local.summary import print_summary
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import only_writer, output_dir
 from steps.corpus.ctm import place, write_ctm
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.corpus.split import stable_split
-from steps.errors import InputError
-from steps.output import only_writer, output_dir
 
 PACKAGE = "festvox-ru"
 SPEAKER = "nsh"  # as the voice is called

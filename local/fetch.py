@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 TIMEOUT = 60  # seconds without a byte
 

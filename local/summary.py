@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
+from steps.base.fields import split_fields
 from steps.corpus.audio import audio_info, parse_wav_entry
 from steps.corpus.data_dir import DataDir
-from steps.corpus.fields import split_fields
 from steps.corpus.spelling import spellings
 
 

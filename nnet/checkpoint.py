@@ -12,7 +12,7 @@ from torch import Tensor
 from nnet.chunks import Position
 from nnet.errors import ModelError
 from nnet.files import read_tensors, write_tensors
-from nnet.lstm import State
+from nnet.layers.lstm import State
 from nnet.optimizer import OptimizerState
 
 REMEDY = "remove this file: the same command then starts the training anew"

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from nnet.errors import ModelError
 
-Reader = Mapping[str, tuple[np.ndarray, np.ndarray]]
+Reader = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
 """Utterance → features (T, D) float32 and the pdf of every frame (T,)."""
 
 NO_TARGET = -100

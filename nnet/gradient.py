@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from nnet.checkpoint import Sums
 from nnet.chunks import NO_TARGET, Chunk
-from nnet.lstm import State
+from nnet.layers.lstm import State
 from nnet.model import AcousticModel, Output, carry_state
 from nnet.optimizer import flatten, share
 

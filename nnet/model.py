@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nnet.config import ModelConfig
 from nnet.errors import ModelError
 from nnet.files import read_tensors, write_bytes, write_tensors
-from nnet.lstm import LSTM, Direction, State
-from nnet.simple_layers import RNN, Dense, stack_frames
+from nnet.layers.lstm import LSTM, Direction, State
+from nnet.layers.simple_layers import RNN, Dense, stack_frames
 
 MOST_FRAMES = 10_000  # of whole utterances side by side, where no gradient is wanted
 

@@ -17,8 +17,8 @@ from nnet.chunks import Chunk, Epochs, Position, Reader, chunks, read_delayed, w
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
 from nnet.gradient import Replicas, chunk_gradient, errors
+from nnet.layers.lstm import State
 from nnet.log import TrainingLog
-from nnet.lstm import State
 from nnet.model import MOST_FRAMES, AcousticModel, carry_state
 from nnet.optimizer import initial_state, update_of
 from nnet.threads import set_threads

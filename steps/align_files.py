@@ -5,32 +5,34 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tabulate import tabulate
 
 from nnet.ranges import Count, Positive
-from steps.adapt import adapt_to
-from steps.align import POSTERIOR_SCALE, Source, align_utterances
-from steps.cli import command
+from steps.acoustic.adapting import adapt_to
+from steps.acoustic.aligning import POSTERIOR_SCALE, Source, align_utterances
+from steps.acoustic.model import load_acoustic_model, training_lang
+from steps.ali.directory import doubts_of
+from steps.ali.export import write_labels
+from steps.ali.labels import read_labeller
+from steps.ali.word_times import frame_times
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.fields import BLANK, split_fields
+from steps.base.output import only_writer
+from steps.base.parallel import jobs
 from steps.corpus.audio import AudioSource, audio_info, read_audio, resample, write_audio
 from steps.corpus.ctm import Token
 from steps.corpus.data_dir import DataDir, file_name, write_data_dir
-from steps.corpus.fields import BLANK, split_fields
 from steps.corpus.sound import count_sounding
 from steps.corpus.spelling import say_respelled
 from steps.corpus.split import normalise_transcript
-from steps.errors import InputError
-from steps.export_ctm import write_labels
-from steps.hmm.acoustic_model import load_acoustic_model, training_lang
-from steps.hmm.alignments import doubts_of
-from steps.hmm.labels import read_labeller
-from steps.hmm.segments import frame_times
 from steps.hmm.training_graph import Pronouncer, read_pronouncer
 from steps.hmm.viterbi import AlignOptions
 from steps.lang.lines import listing
-from steps.output import only_writer
-from steps.parallel import jobs
 
 WIDE = AlignOptions(beam=40.0, retry_beam=1280.0)
 """In a long recording the best path may be worse than others for a long time."""
@@ -241,7 +243,7 @@ def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
     print(f"{audio}: {', '.join([f'{seconds:.2f} s', *done])}")
 
 
-def no_sound(channels: Sequence[np.ndarray], mixed: np.ndarray, least: int) -> str | None:
+def no_sound(channels: Sequence[NDArray[Any]], mixed: NDArray[Any], least: int) -> str | None:
     """Say why there is nothing to hear in a recording; None where there is sound.
 
     Parameters

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tabulate import tabulate
 
 from nnet.ranges import Whole
-from steps.cli import command
+from steps.ali.directory import Aligned, read_aligned
+from steps.ali.durations import Durations, Occurrence, occurrences, phone_durations
+from steps.ali.labels import Labeller, labeller_of
+from steps.base.cli import command
+from steps.base.files import read_json, write_json
+from steps.base.output import writing
 from steps.corpus.ctm import place
 from steps.corpus.data_dir import read_data_dir
-from steps.files import read_json
-from steps.hmm.alignments import Aligned, read_aligned
-from steps.hmm.durations import Durations, Occurrence, occurrences, phone_durations
-from steps.hmm.labels import Labeller, labeller_of
-from steps.output import writing
-from steps.scoring.report import write_json
 
 Row = dict[str, Any]
 
@@ -78,7 +78,7 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
     print(f"{out}: report.md and report.json are written")
 
 
-def named_occurrences(tids: np.ndarray, labeller: Labeller) -> list[Occurrence]:
+def named_occurrences(tids: NDArray[Any], labeller: Labeller) -> list[Occurrence]:
     """Cut an alignment into phones; of those that have one name, as by their position in the word, all are the first.
 
     Parameters

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from nnet.ranges import Count
-from steps.cli import command
-from steps.output import fingerprint, output_dir
-from steps.parallel import jobs
+from steps.base.cli import command
+from steps.base.output import fingerprint, output_dir
+from steps.base.parallel import jobs
 from steps.search.beam import SearchOptions, Weights
 from steps.search.decoding import Source, check_source
 from steps.search.directory import decode_into, read_weights

@@ -1,16 +1,14 @@
 """Write the times of words and phones."""
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from steps.cli import command
-from steps.corpus.ctm import Place, Token, place, write_ctm
-from steps.corpus.data_dir import DataDir, file_name, read_data_dir
-from steps.corpus.textgrid import write_textgrid
-from steps.errors import InputError, os_error_text
-from steps.hmm.alignments import read_aligned
-from steps.hmm.labels import Labeller, Labels, labeller_of
-from steps.output import output_dir
+from steps.ali.directory import read_aligned
+from steps.ali.export import write_labels
+from steps.ali.labels import labeller_of
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import output_dir
+from steps.corpus.data_dir import read_data_dir
 
 
 def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utterances: list[str] | None = None) -> None:
@@ -49,44 +47,6 @@ def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utter
             raise InputError("\n".join(unwritten.values()))
     words = sum(len(found.words) for found in labels.values())
     print(f"{out}: {words} words of {len(labels)} utterances")
-
-
-def write_labels(
-    folder: Path, labels: Mapping[str, Labels], labeller: Labeller, data: DataDir | None = None
-) -> dict[str, str]:
-    """Write words.ctm, phones.ctm and textgrid/ into a directory.
-
-    Parameters
-    ----------
-    folder : Path
-    labels : mapping
-        Utterance id -> words and phones.
-    labeller : Labeller
-        That found them.
-    data : DataDir, optional
-        Says where the utterances are.
-
-    Returns
-    -------
-    dict of str
-        Utterance -> why its TextGrid could not be written; the others are.
-    """
-    for kind in Labels._fields:
-        write_ctm(folder / f"{kind}.ctm", _placed(labels, kind, data))
-    unwritten = {}
-    for utterance, found in labels.items():
-        try:
-            write_textgrid(folder / "textgrid" / file_name(utterance, "TextGrid"), labeller.tiers(found), found.end)
-        except OSError as error:
-            unwritten[utterance] = os_error_text(error)
-    return unwritten
-
-
-def _placed(labels: Mapping[str, Labels], kind: str, data: DataDir | None) -> Iterator[tuple[Place, Token]]:
-    """Give words or phones with their times in the recordings."""
-    for utterance, found in labels.items():
-        where = place(utterance, data)
-        yield from ((where, token) for token in where.shifted(getattr(found, kind)))
 
 
 if __name__ == "__main__":

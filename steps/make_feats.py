@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nnet.ranges import Count
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import output_dir
+from steps.base.parallel import Run, jobs
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import (
     DataDir,
@@ -26,14 +30,11 @@ from steps.corpus.data_dir import (
 from steps.corpus.sound import is_silent
 from steps.corpus.split import cut
 from steps.corpus.tables import write_table
-from steps.errors import InputError
 from steps.feats.ark import append_file, append_matrix, read_array
 from steps.feats.cmvn import speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions, check, to_json
 from steps.feats.reader import SILENT, say_resampled, say_short, say_silent
-from steps.output import output_dir
-from steps.parallel import Run, jobs
 
 
 def make_feats(
@@ -182,7 +183,7 @@ def _write_dir(
         write_table(part / "text", data.text)
 
 
-def _stats_block(ark: Path, options: FeatureOptions, speakers: Sequence[Sequence[int]]) -> list[np.ndarray]:
+def _stats_block(ark: Path, options: FeatureOptions, speakers: Sequence[Sequence[int]]) -> list[NDArray[Any]]:
     """Give the statistics of some speakers, each a list of where its utterances lie in the archive."""
 
     def features(offsets: Sequence[int]) -> Iterator[Tensor]:

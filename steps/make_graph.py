@@ -4,7 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.output import output_dir
 from steps.hmm.graph import hclg
 from steps.hmm.joins import check_lang, tree_hash
 from steps.hmm.transitions import read_transition_model
@@ -13,7 +14,6 @@ from steps.lang.fst_arrays import to_arrays
 from steps.lang.grammar_fst import read_grammar
 from steps.lang.lexicon_fst import read_lexicon_fst, write_fst
 from steps.lang.table_hash import check_labels, lang_tables
-from steps.output import output_dir
 
 
 def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:

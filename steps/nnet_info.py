@@ -11,8 +11,8 @@ from torch import nn
 from nnet.config import ModelConfig
 from nnet.model import AcousticModel, count_parameters
 from nnet.ranges import Count
-from steps.cli import command
-from steps.nnet_file import read_nnet_file
+from steps.base.cli import command
+from steps.base.nnet_file import read_nnet_file
 
 
 def nnet_info(file: Path, input_dim: Count = 40, output_dim: Count = 14247, json: bool = False) -> None:

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnet.ranges import Count, Positive
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.options import Options
+from steps.base.output import output_dir
+from steps.base.parallel import jobs
 from steps.corpus.data_dir import read_data_dir, write_data_dir
 from steps.corpus.perturb import perturb
-from steps.options import Options
-from steps.output import output_dir
-from steps.parallel import jobs
 
 
 @dataclass(frozen=True)

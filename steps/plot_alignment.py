@@ -3,21 +3,22 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from nnet.ranges import Number, Range
-from steps.cli import command
+from steps.ali.directory import read_aligned
+from steps.ali.labels import labeller_of
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import writing
 from steps.corpus.ctm import Token, place, read_ctm
 from steps.corpus.data_dir import DataDir, read_data_dir, read_utterance_audio
-from steps.errors import InputError
-from steps.hmm.alignments import read_aligned
-from steps.hmm.labels import labeller_of
-from steps.output import writing
 from steps.plot_training import check_format
 
 LINE = 4.0  # seconds at most in one line of the picture
@@ -125,7 +126,7 @@ def reference_tokens(reference: Path, utterance: str, data: DataDir, end: float)
 
 
 def draw(
-    samples: np.ndarray, rate: int, tiers: dict[str, list[Token]], limits: tuple[float, float], title: str = ""
+    samples: NDArray[Any], rate: int, tiers: dict[str, list[Token]], limits: tuple[float, float], title: str = ""
 ) -> Figure:
     """Draw a spectrogram and tiers of tokens.
 
@@ -165,7 +166,7 @@ def draw(
     return figure
 
 
-def spectrogram(samples: np.ndarray, rate: int) -> tuple[np.ndarray, float]:
+def spectrogram(samples: NDArray[Any], rate: int) -> tuple[NDArray[Any], float]:
     """Power of frequencies over time.
 
     Parameters

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from steps.cli import command
-from steps.errors import InputError
-from steps.output import writing
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import writing
 
 Line = dict[str, Any]
 """The figures of one line of train.jsonl."""

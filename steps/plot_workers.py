@@ -1,14 +1,16 @@
 """Draw how the workers of asynchronous SGD got on."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from tabulate import tabulate
 
-from steps.cli import command
-from steps.errors import InputError
-from steps.output import writing
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import writing
 from steps.plot_training import Line, check_format, read_log
 
 
@@ -40,7 +42,7 @@ def plot_workers(exp: Path, out: Path = Path("workers.png")) -> None:
     print(f"{table(lines)}\n\n{out} is written")
 
 
-def total_staleness(lines: list[Line]) -> np.ndarray:
+def total_staleness(lines: list[Line]) -> NDArray[Any]:
     """How many pushes met each staleness: (most + 1,) counts.
 
     Example

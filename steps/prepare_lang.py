@@ -6,9 +6,10 @@ from itertools import chain
 from pathlib import Path
 
 from nnet.ranges import Count, Probability
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import output_dir
 from steps.corpus.spelling import say_respelled, spellings
-from steps.errors import InputError
 from steps.hmm.topology import write_topo
 from steps.lang.lexicon import Dictionary, add_lex_disambig, read_dict_dir
 from steps.lang.lexicon_file import Entry
@@ -25,7 +26,6 @@ from steps.lang.positions import (
 from steps.lang.symbols import UNK, phone_symbols, word_symbols, write_symbols
 from steps.lang.table_hash import lang_tables
 from steps.lang.transcripts import read_transcripts
-from steps.output import output_dir
 
 
 def prepare_lang(

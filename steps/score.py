@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.files import read_json, write_json
+from steps.base.output import writing
 from steps.corpus.data_dir import left_out
 from steps.corpus.spelling import say_respelled
 from steps.corpus.tables import read_table
-from steps.errors import InputError
-from steps.files import read_json
-from steps.output import writing
 from steps.scoring.details import alignment_text, trn
-from steps.scoring.report import DECODED, Key, Row, key, make_row, merge, read_results, table, write_json
+from steps.scoring.report import DECODED, Key, Row, key, make_row, merge, read_results, table
 from steps.scoring.wer import Score, confidence_interval, score_characters
 from steps.scoring.wer import score as score_words
 

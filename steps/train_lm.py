@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from steps.cli import command
-from steps.corpus.fields import split_fields
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
+from steps.base.output import output_dir
 from steps.corpus.spelling import say_respelled, spellings
-from steps.errors import InputError
 from steps.lang.arpa import Arpa, perplexity, read_arpa, renamed, restrict, write_arpa
 from steps.lang.grammar_fst import grammar_fst
 from steps.lang.lexicon_file import read_lexicon
@@ -15,7 +16,6 @@ from steps.lang.ngram import train_ngram
 from steps.lang.symbols import UNK
 from steps.lang.table_hash import words_hash
 from steps.lang.transcripts import read_transcripts
-from steps.output import output_dir
 
 ORDERS = {"unigram": 1, "bigram": 2, "trigram": 3, **{f"{order}gram": order for order in range(1, 10)}}
 

@@ -5,18 +5,18 @@ import shutil
 from pathlib import Path
 
 from nnet.ranges import Count, Seed
-from steps.cli import command
+from steps.acoustic.model import lang_entry, write_gmm_model
+from steps.base.cli import command
+from steps.base.output import fingerprint, output_dir
+from steps.base.parallel import jobs
 from steps.feats.reader import training_options
-from steps.hmm.acoustic_model import lang_entry, write_gmm_model
-from steps.hmm.blocks import Material, compile_blocks
-from steps.hmm.em import Training, clean_up, expect_maximise
-from steps.hmm.mono import MonoOptions, flat_start
+from steps.gmm.blocks import Material, compile_blocks
+from steps.gmm.em import Training, clean_up, expect_maximise
+from steps.gmm.mono import MonoOptions, flat_start
 from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.topology import read_topo, silence_phones
 from steps.hmm.tree import monophone_tree, write_tree
 from steps.lang.table_hash import phones_hash
-from steps.output import fingerprint, output_dir
-from steps.parallel import jobs
 
 
 def train_mono(

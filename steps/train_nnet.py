@@ -10,10 +10,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 
 from nnet.asgd.config import AsgdConfig
 from nnet.asgd.coordinator import LOCAL, train_asgd
@@ -21,15 +23,15 @@ from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.model import AcousticModel, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
-from steps.cli import command
-from steps.errors import InputError
+from steps.acoustic.model import lang_entry
+from steps.ali.directory import Alignments, copy_model_files, read_alignments
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import fingerprint, output_dir
 from steps.feats.reader import load_features, training_options
-from steps.hmm.acoustic_model import lang_entry
-from steps.hmm.alignments import Alignments, copy_model_files, read_alignments
 from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
-from steps.output import fingerprint, output_dir
 
 
 def train_nnet(
@@ -139,14 +141,14 @@ def train_nnet(
 
 
 @dataclass(frozen=True)
-class AlignedFeatures(Mapping[str, tuple[np.ndarray, np.ndarray]]):
+class AlignedFeatures(Mapping[str, tuple[NDArray[Any], NDArray[Any]]]):
     """Utterance -> features (T, D) and pdf-ids (T,), of the utterances that have both; fit for other processes too."""
 
-    feats: Mapping[str, np.ndarray]
+    feats: Mapping[str, NDArray[Any]]
     ali: Alignments
-    tid_to_pdf: np.ndarray
+    tid_to_pdf: NDArray[Any]
 
-    def __getitem__(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, utterance: str) -> tuple[NDArray[Any], NDArray[Any]]:
         tids = self.ali[utterance]
         if len(tids) and not 0 < tids.min() <= tids.max() < len(self.tid_to_pdf):
             raise InputError(
@@ -162,7 +164,7 @@ class AlignedFeatures(Mapping[str, tuple[np.ndarray, np.ndarray]]):
         return sum(1 for _ in self)
 
 
-def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> np.ndarray:
+def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> NDArray[Any]:
     """Count the frames of each pdf in the training alignment: the prior, before silence is deweighted.
 
     Returns

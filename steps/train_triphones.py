@@ -6,19 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnet.ranges import Count, Seed
-from steps.cli import command
+from steps.acoustic.model import lang_entry, write_gmm_model
+from steps.base.cli import command
+from steps.base.output import fingerprint, output_dir
+from steps.base.parallel import Run, jobs
 from steps.feats.reader import training_options, utterance_speakers
-from steps.hmm.acoustic_model import lang_entry, write_gmm_model
-from steps.hmm.blocks import Material, compile_blocks
-from steps.hmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
+from steps.gmm.blocks import Material, compile_blocks
+from steps.gmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
+from steps.gmm.transforms import Transform, check_speakers, read_transform
+from steps.gmm.triphones import Aligned, LdaOptions, estimate_lda_transform, start, tree_statistics, triphone_tree
 from steps.hmm.topology import read_topo, silence_phones
-from steps.hmm.transforms import Transform, check_speakers, read_transform
 from steps.hmm.tree import write_tree
-from steps.hmm.tree_building import TreeOptions
-from steps.hmm.triphones import Aligned, LdaOptions, estimate_lda_transform, start, tree_statistics, triphone_tree
 from steps.lang.table_hash import phones_hash
-from steps.output import fingerprint, output_dir
-from steps.parallel import Run, jobs
+from steps.tree.growing import TreeOptions
 
 
 def train_triphones(

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nnet.ranges import Count, Number, Positive
-from steps.cli import command
-from steps.errors import InputError
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.options import Options
+from steps.base.output import fingerprint, output_dir
+from steps.base.parallel import jobs
 from steps.feats.reader import reference_text
-from steps.options import Options
-from steps.output import fingerprint, output_dir
-from steps.parallel import jobs
 from steps.scoring.tuning import best
 from steps.scoring.wer import score
 from steps.search.beam import SearchOptions, Weights

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from nnet.ranges import Count
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.corpus.validate import find_problems, fix_data_dir
-from steps.errors import InputError
 
 
 def validate_data(

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from local.asterisk import download_asterisk, prepare_asterisk
+from steps.base.errors import InputError
 from steps.corpus.data_dir import read_data_dir, subset, write_data_dir
-from steps.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 

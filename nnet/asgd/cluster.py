@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a cluster that Ray starts here listens on loopback
@@ -52,7 +53,7 @@ class ShardActor:
         set_threads(1)
         self.shard = shard
 
-    def pull(self) -> tuple[np.ndarray, Answer]:
+    def pull(self) -> tuple[NDArray[Any], Answer]:
         """Give the slice of the parameters, and what is counted."""
         return self.shard.params.numpy(), self.answer()
 
@@ -60,12 +61,12 @@ class ShardActor:
         """Tell what is counted."""
         return self.shard.answer()
 
-    def push(self, grad: np.ndarray, frames: int, worker: int) -> tuple[np.ndarray, Answer]:
+    def push(self, grad: NDArray[Any], frames: int, worker: int) -> tuple[NDArray[Any], Answer]:
         """Apply a gradient, and give what `pull` does."""
         self.shard.push(torch.from_numpy(grad.copy()), frames, worker)  # a copy: the object store's are read-only
         return self.pull()
 
-    def state(self) -> tuple[np.ndarray, dict[str, np.ndarray], Answer]:
+    def state(self) -> tuple[NDArray[Any], dict[str, NDArray[Any]], Answer]:
         """Give all that the shard holds."""
         optimizer = {name: x.numpy() for name, x in self.shard.optimizer.items()}
         return self.shard.params.numpy(), optimizer, self.answer()

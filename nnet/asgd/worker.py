@@ -22,7 +22,7 @@ from nnet.chunks import Chunk, Epochs, Position, Reader
 from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
 from nnet.gradient import Replicas
-from nnet.lstm import State
+from nnet.layers.lstm import State
 from nnet.model import AcousticModel
 from nnet.threads import set_threads
 from nnet.train import add, train_chunk, training_chunks

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from steps.corpus.fields import BLANK
+from steps.base.errors import InputError
+from steps.base.fields import BLANK
 from steps.corpus.sound import AudioInfo, Sound, open_sound
-from steps.errors import InputError
 
 MAX_OVERSHOOT = 0.5  # seconds that a segment may end after its recording, cut off then: Kaldi's extract-segments
 
@@ -130,7 +131,7 @@ def read_audio(
     start: float | None = None,
     end: float | None = None,
     allow_commands: bool = False,
-) -> tuple[np.ndarray, int]:
+) -> tuple[NDArray[Any], int]:
     """Read one channel of a recording, or of a part of it.
 
     Parameters
@@ -191,7 +192,7 @@ def _sample_range(info: AudioInfo, source: AudioSource, start: float | None, end
     return _sample(start, info.rate), info.frames if end == -1 else min(info.frames, _sample(end, info.rate))
 
 
-def resample(samples: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
+def resample(samples: NDArray[Any], rate: int, to_rate: int) -> NDArray[Any]:
     """Change the sample rate of (samples,) from `rate` to `to_rate` Hz; float32 as it came."""
     if rate == to_rate:
         return samples
@@ -254,7 +255,7 @@ def _run(command: str, allow_commands: bool) -> bytes:
     return output
 
 
-def write_audio(path: Path, samples: np.ndarray, rate: int, subtype: str) -> None:
+def write_audio(path: Path, samples: NDArray[Any], rate: int, subtype: str) -> None:
     """Write samples to a file of the kind that its suffix tells.
 
     Parameters

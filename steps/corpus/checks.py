@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from steps.base.errors import InputError
+from steps.base.fields import split_fields, with_other_spaces
+from steps.base.parallel import jobs
 from steps.corpus.audio import check_audio, parse_wav_entry, segment_fault, times_fault
 from steps.corpus.data_dir import Segment, invert, parse_channel, speakers
-from steps.corpus.fields import split_fields, with_other_spaces
 from steps.corpus.sound import MAX_MISSING, AudioInfo
 from steps.corpus.tables import Row, scan_table
-from steps.errors import InputError
-from steps.parallel import jobs
 
 T = TypeVar("T")
 Table = dict[str, Row]

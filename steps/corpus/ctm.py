@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
+from steps.base.output import writing
 from steps.corpus.data_dir import DataDir
-from steps.corpus.fields import split_fields
-from steps.errors import InputError
-from steps.output import writing
 
 
 class Token(NamedTuple):

@@ -5,20 +5,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
+from numpy.typing import NDArray
 
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
+from steps.base.output import fitting
 from steps.corpus.audio import parse_wav_entry, read_audio, times_fault
-from steps.corpus.fields import split_fields
 from steps.corpus.tables import read_table, write_table
-from steps.errors import InputError
-from steps.output import fitting
 
 T = TypeVar("T")
 
 LEFT_OUT = "left_out"
-_UNFINISHED = (".partial", ".old")  # the directories of steps.output.output_dir
+_UNFINISHED = (".partial", ".old")  # the directories of steps.base.output.output_dir
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def write_left_out(path: str | Path, text: Mapping[str, str]) -> None:
 def file_name(utterance: str, suffix: str = "wav") -> str:
     """Name an utterance's file; a slash, which no file name can hold, is written as in addresses of the web.
 
-    Of a name that is too long, the end gives way to a hash (see `steps.output.fitting`).
+    Of a name that is too long, the end gives way to a hash (see `steps.base.output.fitting`).
 
     Example
     -------
@@ -281,7 +281,7 @@ def file_name(utterance: str, suffix: str = "wav") -> str:
     return fitting(utterance.replace("%", "%25").replace("/", "%2F"), f".{suffix}")
 
 
-def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = False) -> tuple[np.ndarray, int]:
+def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = False) -> tuple[NDArray[Any], int]:
     """Read an utterance's samples, float32 in [-1, 1), and their rate in Hz.
 
     Raises

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from steps.base.errors import InputError
+from steps.base.parallel import Run
 from steps.corpus.audio import resample, write_audio
 from steps.corpus.data_dir import DataDir, file_name, read_utterance_audio
-from steps.errors import InputError
-from steps.parallel import Run
 
 
-def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
+def change_speed(samples: NDArray[Any], rate: int, factor: float) -> NDArray[Any]:
     """Play samples `factor` times as fast, at a pitch that rises with the speed (sox's ``speed``).
 
     Parameters
@@ -60,7 +62,7 @@ def perturb(
     allow_commands : bool
         Run commands in wav.scp.
     run : Run
-        From `steps.parallel.jobs`.
+        From `steps.base.parallel.jobs`.
 
     Raises
     ------

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
+from steps.base.errors import InputError
 from steps.corpus.containers import Part, announced_frames, count_in_flac, flac_frames, flac_streams, without_size
 from steps.corpus.mpeg import mpeg_parts
 from steps.corpus.ogg import ogg_parts
-from steps.errors import InputError
 
 MAX_MISSING = 0.5  # seconds: of a recording that lacks less at its end, what is there is taken
 SOUNDING = 0.01  # the share of samples that differ from the one before, below which a recording holds no sound
@@ -65,7 +66,7 @@ class _Stream:
     file: soundfile.SoundFile
     place: int = 0
 
-    def decode(self, first: int, last: int) -> tuple[np.ndarray, str | None]:
+    def decode(self, first: int, last: int) -> tuple[NDArray[Any], str | None]:
         """Give (samples, channels) float32 as far as they can be decoded, and what stopped it."""
         if not self.file.seekable() or self.file.subtype.startswith("DWVW"):  # libsndfile takes DWVW for seekable
             samples, fault = self._whole
@@ -81,7 +82,7 @@ class _Stream:
         return samples[first - start :], fault
 
     @cached_property
-    def _whole(self) -> tuple[np.ndarray, str | None]:
+    def _whole(self) -> tuple[NDArray[Any], str | None]:
         return _read(self.file, self.file.frames)
 
 
@@ -99,7 +100,7 @@ class Sound:
         files = [stream.file for stream in self.streams]
         return all(file.subtype.startswith("PCM_") and file.format != "FLAC" for file in files)
 
-    def read(self, channel: int, first: int, last: int) -> np.ndarray:
+    def read(self, channel: int, first: int, last: int) -> NDArray[Any]:
         """Give the samples of one channel, (samples,) float32; fewer where less than `MAX_MISSING` is missing.
 
         Raises
@@ -145,7 +146,7 @@ class Sound:
         return replace(self.info, silent=not _sounds(blocks, self.info.frames))
 
 
-def is_silent(samples: np.ndarray) -> bool:
+def is_silent(samples: NDArray[Any]) -> bool:
     """Tell whether samples in [-1, 1) are nothing but zeros, or another constant, with hardly anything between.
 
     Example
@@ -158,13 +159,13 @@ def is_silent(samples: np.ndarray) -> bool:
     return not _sounds((samples[at : at + _BLOCK] for at in places), len(samples))
 
 
-def _sounds(blocks: Iterable[np.ndarray], total: int) -> bool:
+def _sounds(blocks: Iterable[NDArray[Any]], total: int) -> bool:
     """Whether more of `total` samples than `SOUNDING` differ from the one before; takes as few blocks as show it."""
     found = 0
     return any((found := found + count_sounding(block)) >= SOUNDING * total for block in blocks)
 
 
-def count_sounding(samples: np.ndarray) -> int:
+def count_sounding(samples: NDArray[Any]) -> int:
     """Count the samples in [-1, 1) that differ from the one before."""
     return int(np.count_nonzero(np.abs(np.diff(samples)) > _STEP))
 
@@ -276,7 +277,7 @@ def _count(content: bytes) -> tuple[int, str | None]:
         return frames, error.error_string
 
 
-def _read(sound: soundfile.SoundFile, count: int) -> tuple[np.ndarray, str | None]:
+def _read(sound: soundfile.SoundFile, count: int) -> tuple[NDArray[Any], str | None]:
     """Decode on from where the file stands.
 
     soundfile raises where a decoder stops and does not say how far it came, so the place of each sample is filled with

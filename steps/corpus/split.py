@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from steps.corpus.fields import BLANK, split_fields, split_id
-from steps.errors import InputError
-from steps.output import writing
+from steps.base.errors import InputError
+from steps.base.fields import BLANK, split_fields, split_id
+from steps.base.output import writing
 
 
 class Row(NamedTuple):

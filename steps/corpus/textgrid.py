@@ -5,8 +5,8 @@ from pathlib import Path
 
 from praatio.textgrid import IntervalTier, Textgrid
 
+from steps.base.output import writing
 from steps.corpus.ctm import Token
-from steps.output import writing
 
 
 def write_textgrid(path: Path, tiers: Mapping[str, Sequence[Token]], end: float) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import soundfile
 
+from steps.base.errors import InputError
+from steps.base.output import output_dir
 from steps.corpus import checks
 from steps.corpus.checks import FILES, Problem, Table
 from steps.corpus.data_dir import LEFT_OUT, DataDir, left_out, parse_segment, write_data_dir, write_left_out
 from steps.corpus.tables import scan_table
-from steps.errors import InputError
-from steps.output import output_dir
 
 
 def find_problems(

@@ -1,11 +1,14 @@
 """Linear and affine transforms of features, as Kaldi's transform-feats."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 
-def apply_affine(W: np.ndarray, features: np.ndarray) -> np.ndarray:
+def apply_affine(W: NDArray[Any], features: NDArray[Any]) -> NDArray[Any]:
     """Transform each frame x to A x + b, with W = [A b], or to A x when W has no column for b.
 
     Parameters
@@ -41,7 +44,7 @@ def apply_affine(W: np.ndarray, features: np.ndarray) -> np.ndarray:
     return transformed.astype(features.dtype, copy=False)
 
 
-def log_determinant(W: np.ndarray) -> float:
+def log_determinant(W: NDArray[Any]) -> float:
     """Give log |det A| of W = [A b] or A: what the transform adds to the log likelihood of a frame.
 
     Parameters

@@ -3,16 +3,17 @@
 import shutil
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import kaldiio
 import numpy as np
 from kaldiio.matio import read_int32vector, read_matrix_or_vector
+from numpy.typing import NDArray
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 
-def append_matrix(ark: Path, key: str, matrix: np.ndarray) -> int:
+def append_matrix(ark: Path, key: str, matrix: NDArray[Any]) -> int:
     """Append a matrix to a binary archive and give the offset that its scp line holds."""
     with open(ark, "ab") as file:
         offset = file.tell() + len(key.encode()) + 1
@@ -29,7 +30,7 @@ def append_file(ark: Path, more: Path) -> int:
     return begin
 
 
-def read_array(entry: str, folder: Path, ndim: int = 2) -> np.ndarray:
+def read_array(entry: str, folder: Path, ndim: int = 2) -> NDArray[Any]:
     """Read the matrix or vector that a line of an scp file points at.
 
     Parameters
@@ -76,7 +77,7 @@ def read_array(entry: str, folder: Path, ndim: int = 2) -> np.ndarray:
     return array
 
 
-def _read_text(file: BinaryIO) -> np.ndarray:
+def _read_text(file: BinaryIO) -> NDArray[Any]:
     """Read what ``copy-feats``, ``copy-vector`` or ``copy-int-vector`` writes with ``ark,t``.
 
     A vector is ``[ 1.5 2 ]`` on one line, a matrix has a line a row between brackets, a vector of integers no brackets.

@@ -1,20 +1,22 @@
 """An utterance's features, from its audio."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from steps.base.errors import InputError
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import DataDir, read_utterance_audio
-from steps.errors import InputError
 from steps.feats.fbank import fbank
 from steps.feats.frames import SCALE
 from steps.feats.mfcc import mfcc
 from steps.feats.options import FeatureOptions, MfccOptions
 
 
-def compute_features(samples: np.ndarray, options: FeatureOptions, utterance: str = "") -> np.ndarray:
+def compute_features(samples: NDArray[Any], options: FeatureOptions, utterance: str = "") -> NDArray[Any]:
     """Compute filterbanks or MFCC without deltas and normalisation.
 
     Parameters
@@ -43,7 +45,7 @@ def compute_features(samples: np.ndarray, options: FeatureOptions, utterance: st
     return check_finite(features.numpy(), f"utterance '{utterance}'")
 
 
-def check_finite(features: np.ndarray, what: str) -> np.ndarray:
+def check_finite(features: NDArray[Any], what: str) -> NDArray[Any]:
     """Give the features back if all are finite; raise `InputError` naming the first frame that is not."""
     if not np.isfinite(features).all():
         frame = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
@@ -51,7 +53,9 @@ def check_finite(features: np.ndarray, what: str) -> np.ndarray:
     return features
 
 
-def utterance_samples(data: DataDir, utterance: str, rate: int, allow_commands: bool = False) -> tuple[np.ndarray, int]:
+def utterance_samples(
+    data: DataDir, utterance: str, rate: int, allow_commands: bool = False
+) -> tuple[NDArray[Any], int]:
     """Read an utterance's audio at `rate` Hz, resampled where needed; and the rate that the file has."""
     samples, file_rate = read_utterance_audio(data, utterance, allow_commands)
     return resample(samples, file_rate, rate), file_rate

@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.feats.frames import fft_size, floored_log, noise_power, num_frames, power_spectra
 from steps.feats.options import FeatureOptions
 

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -9,25 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from steps.base.errors import InputError
+from steps.base.files import read_json
 from steps.corpus.data_dir import DataDir, left_out, read_data_dir, read_utterance_audio
 from steps.corpus.sound import is_silent
 from steps.corpus.tables import read_table
-from steps.errors import InputError
 from steps.feats.ark import read_array
 from steps.feats.cmvn import add_stats, apply_cmvn, speaker_stats
 from steps.feats.compute import check_finite, compute_features, utterance_samples
 from steps.feats.deltas import add_deltas
 from steps.feats.options import APPLIED_ON_READING, FeatureOptions, from_json, raw_dim, to_json
-from steps.files import read_json
 
 KINDS = ("fbank", "mfcc")
 SILENT = "silent"  # a list of the utterances that hold (almost) nothing but zeros
 
 
 @dataclass(frozen=True, eq=False)
-class Features(Mapping[str, np.ndarray]):
+class Features(Mapping[str, NDArray[Any]]):
     """Utterance id -> matrix (T, dim) of float32, computed or read anew each time; can be sent to other processes.
 
     Parameters
@@ -43,7 +44,7 @@ class Features(Mapping[str, np.ndarray]):
 
     options: FeatureOptions
     utt2spk: Mapping[str, str]
-    raw: Callable[[str], np.ndarray]
+    raw: Callable[[str], NDArray[Any]]
     stats: Mapping[str, Tensor]
 
     @property
@@ -56,7 +57,7 @@ class Features(Mapping[str, np.ndarray]):
         """Number of values in a frame, deltas included."""
         return raw_dim(self.options) * (self.options.deltas + 1)
 
-    def __getitem__(self, utterance: str) -> np.ndarray:
+    def __getitem__(self, utterance: str) -> NDArray[Any]:
         speaker = self.utt2spk[utterance]
         features = torch.from_numpy(self.raw(utterance))
         if self.stats:
@@ -236,12 +237,14 @@ def _from_files(folder: Path, options: FeatureOptions) -> Features:
     return Features(options, utt2spk, raw, stats)
 
 
-def _stored_features(entries: Mapping[str, str], folder: Path, dim: int, utterance: str) -> np.ndarray:
+def _stored_features(entries: Mapping[str, str], folder: Path, dim: int, utterance: str) -> NDArray[Any]:
     what = f"utterance '{utterance}'"
     return check_finite(_stored(entries[utterance], folder, (None, dim), what, np.float32), f"{folder}: {what}")
 
 
-def _stored(entry: str, folder: Path, shape: tuple[int | None, int], what: str, dtype: type[np.floating]) -> np.ndarray:
+def _stored(
+    entry: str, folder: Path, shape: tuple[int | None, int], what: str, dtype: type[np.floating]
+) -> NDArray[Any]:
     """Read a matrix of the given shape."""
     matrix = read_array(entry, folder).astype(dtype)
     if matrix.shape[1] != shape[1] or (shape[0] or matrix.shape[0]) != matrix.shape[0]:
@@ -271,7 +274,7 @@ def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) ->
     return Features(options, dict(sorted(kept.items())), partial(_audio_features, data, options, allow_commands), stats)
 
 
-def _audio_features(data: DataDir, options: FeatureOptions, allow_commands: bool, utterance: str) -> np.ndarray:
+def _audio_features(data: DataDir, options: FeatureOptions, allow_commands: bool, utterance: str) -> NDArray[Any]:
     samples, _ = utterance_samples(data, utterance, options.sample_rate, allow_commands)
     return compute_features(samples, options, utterance)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import kaldifst
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.tree import Tree
 from steps.lang.fst_arrays import FstArrays, to_arrays, to_fst
@@ -137,7 +139,7 @@ def add_self_loops(fst: FstArrays, model: TransitionModel) -> FstArrays:
     )
 
 
-def with_costs(fst: FstArrays, costs: np.ndarray) -> FstArrays:
+def with_costs(fst: FstArrays, costs: NDArray[Any]) -> FstArrays:
     """Add each transition-id's cost (`TransitionModel.costs`) to the arcs that carry it."""
     return replace(fst, weight=fst.weight + costs[fst.ilabel])
 

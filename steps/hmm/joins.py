@@ -9,8 +9,8 @@ import json
 import os
 from pathlib import Path
 
-from steps.errors import InputError
-from steps.files import read_json
+from steps.base.errors import InputError
+from steps.base.files import read_json
 from steps.lang.table_hash import PHONES, check_same, phones_hash
 
 

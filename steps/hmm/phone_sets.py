@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from pathlib import Path
 
-from steps.corpus.fields import split_fields
-from steps.errors import InputError
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.hmm.topology import Topology, num_pdf_classes
 from steps.lang.lines import numbered_lines
 

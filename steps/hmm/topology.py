@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.errors import InputError
-from steps.output import writing
+from steps.base.errors import InputError
+from steps.base.output import writing
 
 
 @dataclass(frozen=True)

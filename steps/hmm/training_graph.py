@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import kaldifst
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.corpus.fields import split_fields
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.corpus.spelling import WordTable
-from steps.errors import InputError
 from steps.hmm.graph import expand_phones, with_costs
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.tree import Tree
@@ -72,7 +74,7 @@ def training_graph(
     return expand_phones(phones, [], tree, model, optimise=False)
 
 
-def searchable(graph: FstArrays, costs: np.ndarray) -> tuple[kaldifst.StdVectorFst, np.ndarray]:
+def searchable(graph: FstArrays, costs: NDArray[Any]) -> tuple[kaldifst.StdVectorFst, NDArray[Any]]:
     """Make a training graph ready for the search with the few transition-ids that it uses.
 
     Returns

@@ -8,14 +8,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.errors import InputError
-from steps.files import read_arrays
+from steps.base.errors import InputError
+from steps.base.files import read_arrays
+from steps.base.output import writing
 from steps.hmm.topology import Topology, read_topo
 from steps.hmm.tree import Tree, read_tree
-from steps.output import writing
 
 MODEL_FILES = ("topo", "tree.json", "transitions.npz")  # what transition-ids mean
 
@@ -39,13 +41,13 @@ class TransitionModel:
     """
 
     states: list[tuple[int, int, int]]
-    first_tid: np.ndarray
-    tid_to_state: np.ndarray
-    tid_to_pdf: np.ndarray
-    tid_to_phone: np.ndarray
-    tid_to_hmm_state: np.ndarray
-    tid_to_next: np.ndarray
-    log_prob: np.ndarray
+    first_tid: NDArray[Any]
+    tid_to_state: NDArray[Any]
+    tid_to_pdf: NDArray[Any]
+    tid_to_phone: NDArray[Any]
+    tid_to_hmm_state: NDArray[Any]
+    tid_to_next: NDArray[Any]
+    log_prob: NDArray[Any]
     topology: Topology
 
     @property
@@ -64,12 +66,12 @@ class TransitionModel:
         return {state: i for i, state in enumerate(self.states)}
 
     @cached_property
-    def is_self_loop(self) -> np.ndarray:
+    def is_self_loop(self) -> NDArray[Any]:
         """True where a transition-id stays in its HMM state."""
         return (self.tid_to_next == self.tid_to_hmm_state) & (np.arange(len(self.log_prob)) > 0)
 
     @cached_property
-    def self_loop_tid(self) -> np.ndarray:
+    def self_loop_tid(self) -> NDArray[Any]:
         """The transition-id of each transition-state's self-loop, 0 where it has none."""
         result = np.zeros(len(self.states), int)
         tids = np.flatnonzero(self.is_self_loop)
@@ -77,22 +79,22 @@ class TransitionModel:
         return result
 
     @cached_property
-    def tid_to_pdf_class(self) -> np.ndarray:
+    def tid_to_pdf_class(self) -> NDArray[Any]:
         """The pdf class of each transition-id's HMM state."""
         pairs = zip(self.tid_to_phone[1:].tolist(), self.tid_to_hmm_state[1:].tolist(), strict=True)
         return np.array([-1, *(self.topology[phone][state].pdf_class for phone, state in pairs)], dtype=np.int32)
 
     @cached_property
-    def leaves_phone(self) -> np.ndarray:
+    def leaves_phone(self) -> NDArray[Any]:
         """True where a transition-id leads out of its phone."""
         lengths = [len(self.topology[phone]) for phone in self.tid_to_phone[1:].tolist()]
         return self.tid_to_next == np.array([-1, *lengths])
 
-    def pdfs_of(self, phones: Collection[int]) -> np.ndarray:
+    def pdfs_of(self, phones: Collection[int]) -> NDArray[Any]:
         """The pdf-ids of some phones' states, sorted."""
         return np.array(sorted({pdf for phone, _, pdf in self.states if phone in phones}), dtype=int)
 
-    def costs(self, transition_scale: float = 1.0, self_loop_scale: float = 0.1) -> np.ndarray:
+    def costs(self, transition_scale: float = 1.0, self_loop_scale: float = 0.1) -> NDArray[Any]:
         """Cost of each transition-id in a graph, with Kaldi's two scales (``add-self-loops``, ``make-h-transducer``).
 
         A stay of n frames in a state costs ``(n-1) s log p + s log (1-p)`` for its loop (probability p, self-loop
@@ -111,7 +113,7 @@ class TransitionModel:
         costs[0] = 0
         return costs.astype(np.float32)
 
-    def updated(self, counts: np.ndarray, floor: float = 0.01, min_count: float = 5.0) -> "TransitionModel":
+    def updated(self, counts: NDArray[Any], floor: float = 0.01, min_count: float = 5.0) -> "TransitionModel":
         """Estimate the probabilities from how often each transition-id was taken.
 
         Matches Kaldi's ``TransitionModel::MleUpdate``: transition-states seen less than `min_count` times keep their

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steps.files import read_json
+from steps.base.files import read_json
+from steps.base.output import writing
 from steps.hmm.topology import Topology, num_pdf_classes
-from steps.output import writing
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """Viterbi alignment: the best transition-id for each frame, given the transcript."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import kaldi_decoder
 import kaldifst
 import numpy as np
+from numpy.typing import NDArray
 
 from nnet.ranges import NotNegative, Positive
+from steps.base.options import Options
 from steps.hmm.training_graph import searchable
 from steps.hmm.transitions import TransitionModel
 from steps.lang.fst_arrays import FstArrays, to_fst
-from steps.options import Options
 
 RANDOM_PATHS = 100  # tried for a flat start; those through much silence are too long for a short utterance
 
@@ -57,14 +59,14 @@ class Alignment:
         The widest beam still found a better path than the one before: a wider one may find yet another.
     """
 
-    tids: np.ndarray
+    tids: NDArray[Any]
     words: list[int]
     cost: float
     pruned: bool = False
 
 
 def align(
-    graph: FstArrays, log_likelihoods: np.ndarray, model: TransitionModel, options: AlignOptions
+    graph: FstArrays, log_likelihoods: NDArray[Any], model: TransitionModel, options: AlignOptions
 ) -> Alignment | str:
     """Find the best path through a training graph (Kaldi's ``gmm-align-compiled``).
 
@@ -99,7 +101,9 @@ BestPath = tuple[list[int], list[int], float]
 """Input labels, output labels and cost."""
 
 
-def widened(fst: kaldifst.StdVectorFst, scores: np.ndarray, beam: float, widest: float) -> tuple[BestPath | None, bool]:
+def widened(
+    fst: kaldifst.StdVectorFst, scores: NDArray[Any], beam: float, widest: float
+) -> tuple[BestPath | None, bool]:
     """Find the best path by a beam that is doubled until a wider one changes nothing.
 
     A path that survives a beam need not be the best one: that may have been worse than others for a while, as where a
@@ -123,7 +127,7 @@ def widened(fst: kaldifst.StdVectorFst, scores: np.ndarray, beam: float, widest:
 
 def best_path(
     fst: kaldifst.StdVectorFst,
-    scores: np.ndarray,
+    scores: NDArray[Any],
     beam: float,
     max_active: int = 2**31 - 1,
     complete: bool = True,
@@ -179,7 +183,7 @@ def too_short(graph: FstArrays, num_frames: int) -> str | None:
     return f"{num_frames} frames, but its shortest state path takes {shortest}" if shortest > num_frames else None
 
 
-def equal_alignment(graph: FstArrays, num_frames: int, seed: int) -> np.ndarray | str:
+def equal_alignment(graph: FstArrays, num_frames: int, seed: int) -> NDArray[Any] | str:
     """Spread the frames evenly over a random path (Kaldi's ``align-equal-compiled``), to start training from.
 
     Returns

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from steps.corpus.fields import BLANK, split_fields
-from steps.errors import InputError
+from steps.base.errors import InputError
+from steps.base.fields import BLANK, split_fields
+from steps.base.output import writing
 from steps.lang.lines import numbered_lines
 from steps.lang.symbols import BOS, EOS
-from steps.output import writing
 
 Ngram = tuple[str, ...]
 ZERO = -99.0

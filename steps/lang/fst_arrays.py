@@ -8,11 +8,13 @@ import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import kaldifst
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 MAGIC = 2125659606  # kFstMagicNumber of OpenFst
 STATE = np.dtype(
@@ -40,12 +42,12 @@ class FstArrays:
     """
 
     start: int
-    final: np.ndarray
-    src: np.ndarray
-    dst: np.ndarray
-    ilabel: np.ndarray
-    olabel: np.ndarray
-    weight: np.ndarray
+    final: NDArray[Any]
+    src: NDArray[Any]
+    dst: NDArray[Any]
+    ilabel: NDArray[Any]
+    olabel: NDArray[Any]
+    weight: NDArray[Any]
 
 
 def read_fst(path: str | Path, made_by: str) -> kaldifst.StdVectorFst:

@@ -8,13 +8,14 @@ from typing import Any
 
 import kaldifst
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.errors import InputError
-from steps.files import read_json
+from steps.base.errors import InputError
+from steps.base.files import read_json
+from steps.base.output import writing
 from steps.lang.fst_arrays import read_fst, to_arrays
 from steps.lang.symbols import BACKOFF
 from steps.lang.table_hash import WORDS, check_labels, check_same, words_hash
-from steps.output import writing
 
 
 def grammar_fst(arpa: str | Path, words: str | Path, path: str | Path) -> kaldifst.StdVectorFst:
@@ -104,7 +105,7 @@ def _is_grammar_of(fst: kaldifst.StdVectorFst, arpa: Path, words: Path) -> bool:
     return np.array_equal(labels, expected) and np.allclose(weights, wanted, atol=1e-4)
 
 
-def _sorted_arcs(fst: kaldifst.StdVectorFst) -> tuple[np.ndarray, np.ndarray]:
+def _sorted_arcs(fst: kaldifst.StdVectorFst) -> tuple[NDArray[Any], NDArray[Any]]:
     arrays = to_arrays(fst)
     order = np.lexsort([arrays.weight, arrays.ilabel])
     return arrays.ilabel[order], arrays.weight[order]

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.corpus.fields import split_fields
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.corpus.spelling import nfc, spellings
-from steps.errors import InputError
 from steps.lang.lexicon_file import Entry, marked_variants, read_lexicon
 from steps.lang.lines import listing, numbered_lines
 from steps.lang.symbols import EPSILON

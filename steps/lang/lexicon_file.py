@@ -7,9 +7,9 @@ from pathlib import Path
 from textwrap import shorten
 from typing import NamedTuple
 
-from steps.corpus.fields import split_fields, with_other_spaces
+from steps.base.errors import InputError
+from steps.base.fields import split_fields, with_other_spaces
 from steps.corpus.spelling import say_respelled, spellings
-from steps.errors import InputError
 from steps.lang.lines import listing, numbered_lines
 from steps.lang.symbols import EPSILON, RESERVED
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import kaldifst
 
-from steps.errors import InputError
-from steps.files import read_json
+from steps.base.errors import InputError
+from steps.base.files import read_json
+from steps.base.output import writing
 from steps.lang.fst_arrays import read_fst
 from steps.lang.lexicon import Entry
 from steps.lang.symbols import BACKOFF
 from steps.lang.table_hash import PHONES, WORDS, check_same, lang_tables
-from steps.output import writing
 
 EPS = 0
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from steps.corpus.fields import BLANK, visible
-from steps.errors import InputError
+from steps.base.errors import InputError
+from steps.base.fields import BLANK, visible
 
 _GZIP = b"\x1f\x8b"
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from kaldingram.train import CountsForHistory, NgramCounts
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.arpa import ZERO, Arpa, Ngram, children, log_prob
 from steps.lang.symbols import BOS, EOS
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steps.corpus.fields import split_fields
-from steps.errors import InputError
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.lang.lexicon import Dictionary
 from steps.lang.lines import listing, numbered_lines
 

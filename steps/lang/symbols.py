@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from steps.corpus.fields import split_fields
-from steps.errors import InputError
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
+from steps.base.output import writing
 from steps.lang.lines import numbered_lines
-from steps.output import writing
 
 EPSILON = "<eps>"
 BACKOFF = "#0"  # the disambiguation symbol on the back-off arcs of G, which L passes through

@@ -5,10 +5,12 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.symbols import is_disambiguation, read_symbols
 
 PHONES, WORDS = "tables of phones", "tables of words"  # in messages
@@ -79,7 +81,7 @@ def check_same(what: str, one: Path, one_hash: str | None, other: Path, other_ha
         raise InputError(f"{one} and {other}: their {what} differ (hash {one_hash}, {other_hash}); {advice}")
 
 
-def check_labels(labels: np.ndarray, fst: Path, table: Path) -> None:
+def check_labels(labels: NDArray[Any], fst: Path, table: Path) -> None:
     """Check that every label of an FST is in a symbol table, which may have gaps between its numbers.
 
     Parameters

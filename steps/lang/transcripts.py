@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from steps.corpus.fields import split_fields
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.corpus.tables import read_table
-from steps.errors import InputError
 
 
 def read_transcripts(path: str | Path) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from steps.corpus.fields import split_fields
+from steps.base.fields import split_fields
 from steps.corpus.spelling import nfc
 from steps.scoring.wer import Counts, Pair, Score, count
 

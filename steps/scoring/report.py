@@ -1,15 +1,13 @@
 """exp/results.json and the table printed from it: one row per model, set and language model."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from steps.errors import InputError
-from steps.files import read_json
-from steps.output import writing
+from steps.base.errors import InputError
+from steps.base.files import read_json
 from steps.scoring.wer import Counts, Score
 
 Row = dict[str, Any]
@@ -143,13 +141,3 @@ def read_results(path: Path) -> list[Row]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) and {*DECODED, "wer"} <= row.keys() for row in rows):
         raise InputError(f"{path}: not a list of results; remove it and score again")
     return rows
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, a row to a line in a list, beside its place and then renamed."""
-    with writing(path) as part:
-        if isinstance(value, list):
-            text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in value) + "\n]\n"
-        else:
-            text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-        part.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 AXES = ("insertion_penalty", "acoustic_scale", "silence_deweight")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import jiwer
 import numpy as np
 
-from steps.corpus.fields import split_fields
+from steps.base.errors import InputError
+from steps.base.fields import split_fields
 from steps.corpus.spelling import nfc
-from steps.errors import InputError
 
 Pair = tuple[str, str]  # a word of the reference and the one of the hypothesis opposite it; "" where there is none
 

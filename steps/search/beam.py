@@ -1,16 +1,17 @@
 """Beam search over a decoding graph: from frame scores to words."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import kaldifst
 import numpy as np
+from numpy.typing import NDArray
 
 from nnet.ranges import Number, Positive, Range
+from steps.base.options import Options
 from steps.hmm.transitions import TransitionModel
 from steps.hmm.viterbi import best_path
 from steps.lang.fst_arrays import FstArrays
-from steps.options import Options
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def penalised(graph: FstArrays, insertion_penalty: float) -> FstArrays:
 
 def search_utterance(
     graph: kaldifst.StdVectorFst,
-    log_likelihoods: np.ndarray,
+    log_likelihoods: NDArray[Any],
     acoustic_scale: float,
     model: TransitionModel,
     options: SearchOptions,

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import kaldifst
-import numpy as np
+from numpy.typing import NDArray
 
+from steps.acoustic.model import AcousticModel, load_acoustic_model, model_features
+from steps.base.errors import InputError
+from steps.base.files import read_json
+from steps.base.output import writing
+from steps.base.parallel import Run
 from steps.corpus.split import cut
-from steps.errors import InputError
-from steps.files import read_json
-from steps.hmm.acoustic_model import AcousticModel, load_acoustic_model, model_features
 from steps.hmm.joins import tree_hash, tree_phones
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
 from steps.lang.table_hash import PHONES, WORDS, check_labels, check_same, words_hash
-from steps.output import writing
-from steps.parallel import Run
 from steps.search.beam import SearchOptions, Weights, penalised, search_utterance
 
 
@@ -146,7 +146,7 @@ def _graph(source: Source, insertion_penalty: float) -> kaldifst.StdVectorFst:
 
 def _decode_block(
     source: Source,
-    features: Mapping[str, np.ndarray],
+    features: Mapping[str, NDArray[Any]],
     weights: list[Weights],
     options: SearchOptions,
     folder: Path,

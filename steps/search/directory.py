@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
+from steps.acoustic.model import load_acoustic_model
+from steps.ali.directory import copy_model_files, write_alignments
+from steps.base.errors import InputError
+from steps.base.files import read_json
+from steps.base.parallel import Run
 from steps.corpus.tables import write_table
-from steps.errors import InputError
-from steps.files import read_json
-from steps.hmm.acoustic_model import load_acoustic_model
-from steps.hmm.alignments import copy_model_files, write_alignments
-from steps.parallel import Run
 from steps.search.beam import SearchOptions, Weights
 from steps.search.decoding import Decoded, Source, decode_all, read_graph_json
 

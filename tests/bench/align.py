@@ -18,12 +18,12 @@ from statistics import median
 from typing import TypeVar
 
 from steps.adapt import adapt_to
+from steps.ali.word_times import frame_times
 from steps.align import POSTERIOR_SCALE, Source, align_utterances
-from steps.errors import InputError
-from steps.files import read_json
-from steps.hmm.segments import frame_times
+from steps.base.errors import InputError
+from steps.base.files import read_json
+from steps.base.parallel import jobs
 from steps.hmm.viterbi import AlignOptions
-from steps.parallel import jobs
 
 T = TypeVar("T")
 ROUNDS = 3

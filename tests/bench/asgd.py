@@ -44,7 +44,7 @@ from nnet.model import AcousticModel, initialise
 from nnet.optimizer import flatten, initial_state, update_of
 from nnet.threads import set_threads
 from nnet.train import train_chunk, training_chunks
-from steps.nnet_file import read_nnet_file
+from steps.base.nnet_file import read_nnet_file
 from tests.bench.train import CONF, FEATURES, PDFS, synthetic_data
 
 ROUNDS, WARM_UP, SHARDS = 5, 3, 4

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from steps.adapt import adapt_to
+from steps.ali.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets
+from steps.ali.directory import read_aligned
 from steps.align import Source, align_data
+from steps.base.errors import InputError
 from steps.corpus.ctm import Token, read_ctm
-from steps.errors import InputError
-from steps.hmm.alignments import read_aligned
 from steps.hmm.transitions import read_transition_model, split_phones
 from steps.hmm.viterbi import AlignOptions
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
-from steps.scoring.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets
 
 
 def main() -> None:

@@ -18,11 +18,11 @@ import kaldi_native_fbank as knf
 import numpy as np
 from scipy.signal import lfilter
 
+from steps.base.parallel import one_thread
 from steps.corpus.audio import AudioSource, read_audio
 from steps.feats.compute import compute_features
 from steps.feats.frames import num_frames
 from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions
-from steps.parallel import one_thread
 
 ROUNDS = 7
 

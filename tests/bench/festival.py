@@ -26,20 +26,20 @@ import yaml
 
 from local.dict_dir import SILENCE, entries, write_dict_dir
 from local.festvox_labels import read_labels
+from steps.ali.boundaries import Agreement, agreement, boundary_offsets
 from steps.align import align_data
+from steps.base.errors import InputError
+from steps.base.output import output_dir
 from steps.corpus.ctm import Token, place, read_ctm, write_ctm
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
-from steps.errors import InputError
 from steps.feats.options import FbankOptions, MfccOptions
-from steps.hmm.em import EmOptions
-from steps.hmm.mono import MonoOptions
-from steps.hmm.tree_building import TreeOptions
+from steps.gmm.em import EmOptions
+from steps.gmm.mono import MonoOptions
 from steps.make_feats import make_feats
-from steps.output import output_dir
 from steps.prepare_lang import prepare_lang
-from steps.scoring.boundaries import Agreement, agreement, boundary_offsets
 from steps.train_mono import train_mono
 from steps.train_triphones import train_triphones
+from steps.tree.growing import TreeOptions
 from tests.bench.boundaries import align_phones, figures, print_table
 from tests.bench.speaking import download_festival, read_prose, sentences, speak
 

@@ -16,9 +16,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from steps.base.errors import InputError
+from steps.base.files import read_json
 from steps.corpus.data_dir import DataDir, read_data_dir, write_data_dir
-from steps.errors import InputError
-from steps.files import read_json
 
 KALDI = {"mono": 10.61, "tri": 10.48, "sat": 5.95}
 RUN = Path(__file__).parents[2] / "run.sh"

@@ -6,7 +6,7 @@ streams, with the gradients of the input and of all weights, in one thread and i
 - ours, with peepholes;
 - torch.nn.LSTM with ``proj_size``, which has no peepholes (and for which torch does not use oneDNN's LSTM);
 - bare: only the products that ours needs, by torch.mm into arrays that are there already. A layer that multiplies with
-  torch.mm can't be faster; below 1 in ``to_bare`` is what oneDNN gains (`nnet.products`), above it gates and calls.
+  torch.mm can't be faster; below 1 in ``to_bare`` is oneDNN's gain (`nnet.layers.products`), above it gates and calls.
 
 The last line is JSON: for each number of streams the time of ours over that of the bare products (``to_bare``) and the
 time of torch.nn.LSTM over that of ours (``over_torch``); both are medians of the rounds' ratios. ``bf16_over_fp32`` is
@@ -20,7 +20,7 @@ from statistics import median
 
 import torch
 
-from nnet.lstm import LSTM
+from nnet.layers.lstm import LSTM
 from nnet.threads import set_threads
 from tests.bench.turns import in_turns, ratio
 
@@ -72,7 +72,7 @@ def forward_and_backward(
 
 
 def bare(streams: int) -> Callable[[], None]:
-    """Give the products of `nnet.lstm` in their order; the names are those there, with frames and streams in a row."""
+    """Give the products of `nnet.layers.lstm` in their order, by the names there, with frames and streams in a row."""
     rows, sums = FRAMES * streams, 4 * CELLS
     W_x, W_r, W_m = (torch.randn(shape) / 50 for shape in ((sums, INPUT), (sums, PROJECTION), (PROJECTION, CELLS)))
     x, m, dsums = torch.randn(rows, INPUT), torch.randn(rows, CELLS), torch.randn(rows, sums)

@@ -21,14 +21,14 @@ from unittest.mock import patch
 import numpy as np
 
 import nnet.train
+from steps.ali.directory import write_alignments
+from steps.base.nnet_file import read_nnet_file
 from steps.corpus.tables import write_table
 from steps.feats.ark import append_matrix
 from steps.feats.options import FbankOptions, to_json
-from steps.hmm.alignments import write_alignments
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.transitions import transition_model, write_transition_model
 from steps.hmm.tree import monophone_tree, write_tree
-from steps.nnet_file import read_nnet_file
 from steps.train_nnet import train_nnet
 from tests.bench.train import CONF
 

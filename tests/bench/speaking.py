@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 
 from local.fetch import apt_download, run, unpack_deb
+from steps.base.errors import InputError
+from steps.base.output import output_dir
 from steps.corpus.split import normalise_transcript
-from steps.errors import InputError
-from steps.output import output_dir
 
 PACKAGES = ["festival", "festvox-kallpc16k", "festlex-cmu", "festlex-poslex", "dict-devil"]
 BASE = ("libc6", "libgcc-s1", "libstdc++6")  # whoever runs Python has these

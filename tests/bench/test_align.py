@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from tests.bench import align
 from tests.steps import synthetic
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from local.dict_dir import entries, write_dict_dir
+from steps.base.errors import InputError
 from steps.corpus.ctm import Token, place, write_ctm
-from steps.errors import InputError
 from tests.bench import boundaries
 from tests.steps import synthetic
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from tests.bench import speaking
 
 PROSE = """HYPOTHESIS, n.  Either view of the matter will serve one

@@ -26,7 +26,7 @@ from nnet.model import AcousticModel, count_parameters, initialise
 from nnet.optimizer import initial_state, update_of
 from nnet.threads import set_threads
 from nnet.train import train_chunk, training_chunks
-from steps.nnet_file import read_nnet_file
+from steps.base.nnet_file import read_nnet_file
 from tests.bench.plain import Plain, Trainer
 from tests.bench.turns import in_turns, ratio
 

@@ -8,8 +8,8 @@ import soundfile
 
 from local.an4 import an4, download_an4, restrict_unigrams
 from local.dict_dir import by_word
+from steps.base.errors import InputError
 from steps.corpus.data_dir import read_data_dir
-from steps.errors import InputError
 from steps.lang.lexicon_file import read_lexicon
 
 LM = """Comment with ngram 1=nr

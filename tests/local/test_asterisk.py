@@ -11,8 +11,8 @@ import soundfile
 import local.asterisk
 from local.asterisk import asterisk, download_asterisk, find_prompts, make_lexicon, select_prompts
 from local.dict_dir import by_word
+from steps.base.errors import InputError
 from steps.corpus.data_dir import read_data_dir
-from steps.errors import InputError
 from steps.lang.lexicon_file import read_lexicon
 
 PROMPTS = {

@@ -14,7 +14,7 @@ from local.asterisk_text import (
     read_prompts,
     stage_direction,
 )
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.lexicon_file import read_any_lexicon
 
 

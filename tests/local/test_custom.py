@@ -8,10 +8,10 @@ import soundfile
 
 from local.custom import copy_lm, custom
 from local.dict_dir import by_word
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.corpus import sound
 from steps.corpus.data_dir import Segment, left_out, read_data_dir
-from steps.errors import InputError
 from steps.lang.arpa import read_arpa
 from steps.lang.lexicon import read_dict_dir
 from steps.lang.lexicon_file import read_lexicon

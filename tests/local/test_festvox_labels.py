@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.festvox_labels import cut_into_words, pronunciations, read_labels, spoken_words
+from steps.base.errors import InputError
 from steps.corpus.ctm import Token
-from steps.errors import InputError
 
 SPOKEN = {  # as Festival says them with this voice, each in some sentence of the corpus
     "корреспондент": "k ay rr ae s p a n dd ee n t",

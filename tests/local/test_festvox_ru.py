@@ -10,9 +10,9 @@ import soundfile
 import local.festvox_ru
 from local.dict_dir import by_word
 from local.festvox_ru import festvox_ru, prepare_festvox_ru
+from steps.base.errors import InputError
 from steps.corpus.ctm import read_ctm
 from steps.corpus.data_dir import read_data_dir
-from steps.errors import InputError
 from steps.lang.lexicon_file import read_lexicon
 from steps.prepare_lang import prepare_lang
 

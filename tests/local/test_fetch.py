@@ -4,7 +4,7 @@ import tarfile
 import pytest
 
 from local.fetch import apt_download, run, unpack_tar
-from steps.errors import InputError
+from steps.base.errors import InputError
 
 
 def fake_apt(folder, script):

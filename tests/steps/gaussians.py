@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import multivariate_normal
 
-from steps.hmm.gmm import DiagGmms
+from steps.gmm.gmm import DiagGmms
 
 
 def mixtures(seed, pdfs=3, components=4, dim=5):

@@ -13,17 +13,17 @@ import soundfile
 from steps import train_triphones as module
 from steps.align import align_data
 from steps.feats.options import FbankOptions, MfccOptions
-from steps.hmm import system
-from steps.hmm.em import EmOptions
-from steps.hmm.mono import MonoOptions
-from steps.hmm.tree_building import TreeOptions
-from steps.hmm.triphones import LdaOptions
+from steps.gmm import system
+from steps.gmm.em import EmOptions
+from steps.gmm.mono import MonoOptions
+from steps.gmm.triphones import LdaOptions
 from steps.make_feats import make_feats
 from steps.make_graph import make_graph
 from steps.prepare_lang import prepare_lang
 from steps.search import decoding
 from steps.train_lm import train_lm
 from steps.train_mono import train_mono
+from steps.tree.growing import TreeOptions
 from steps.tune import Grid, tune
 
 ROOT = Path(__file__).parents[2]

@@ -8,16 +8,16 @@ import pytest
 import soundfile
 
 from nnet.config import ModelConfig, TrainConfig
+from steps.acoustic.model import load_acoustic_model
+from steps.ali.confidence import phone_log_posteriors
+from steps.ali.directory import read_aligned, read_alignments, write_alignments
 from steps.align import align_data
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.corpus.tables import read_table
 from steps.decode import decode
-from steps.errors import InputError
 from steps.feats.options import FbankOptions, MfccOptions
 from steps.feats.reader import load_features
-from steps.hmm.acoustic_model import load_acoustic_model
-from steps.hmm.alignments import read_aligned, read_alignments, write_alignments
-from steps.hmm.confidence import phone_log_posteriors
 from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phones
 from steps.lang.symbols import read_symbols
 from steps.make_feats import make_feats

@@ -16,14 +16,14 @@ from praatio import textgrid
 
 from steps.align import align_data
 from steps.align_files import WIDE, align_files, read_words
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
+from steps.base.output import only_writer
 from steps.corpus.ctm import read_ctm
 from steps.corpus.spelling import WordTable
 from steps.corpus.tables import read_table, write_table
-from steps.errors import InputError
 from steps.export_ctm import export_ctm
 from steps.hmm.training_graph import Pronouncer
-from steps.output import only_writer
 from tests.steps import synthetic
 
 

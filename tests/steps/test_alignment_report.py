@@ -4,12 +4,12 @@ import shutil
 import numpy as np
 import pytest
 
+from steps.ali.directory import read_aligned
 from steps.align import align_data
 from steps.alignment_report import alignment_report
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.corpus.tables import read_table, write_table
-from steps.errors import InputError
-from steps.hmm.alignments import read_aligned
 from steps.hmm.transitions import read_transition_model, split_phones
 from steps.hmm.viterbi import AlignOptions
 from steps.lang.symbols import read_symbols

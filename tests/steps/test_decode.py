@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.ali.directory import read_alignments
+from steps.base.errors import InputError
 from steps.corpus.tables import read_table
 from steps.decode import decode
-from steps.errors import InputError
-from steps.hmm.alignments import read_alignments
 from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phones
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols, write_symbols

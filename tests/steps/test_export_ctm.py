@@ -8,10 +8,10 @@ import soundfile
 from praatio import textgrid
 
 from steps.align import align_data
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table, write_table
-from steps.errors import InputError
 from steps.export_ctm import export_ctm
 from tests.steps import synthetic
 

@@ -7,7 +7,7 @@ import kaldifst
 import numpy as np
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.joins import tree_hash
 from steps.hmm.transitions import read_transition_model
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst

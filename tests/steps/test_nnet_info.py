@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from nnet.config import ModelConfig, TrainConfig
-from steps.cli import command
-from steps.nnet_file import read_nnet_file
+from steps.base.cli import command
+from steps.base.nnet_file import read_nnet_file
 from steps.nnet_info import describe, nnet_info
 
 PAPER = Path(__file__).parents[2] / "conf" / "nnet" / "paper"

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from nnet.files import write_tensors
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError, os_error_text
+from steps.base.output import output_dir, writing
+from steps.base.parallel import jobs
 from steps.corpus.audio import write_audio
-from steps.errors import InputError, os_error_text
 from steps.lang.fst_arrays import to_arrays
 from steps.lang.lexicon_fst import write_fst
-from steps.output import output_dir, writing
-from steps.parallel import jobs
 
 ROOT = Path(__file__).parents[2]
 FULL = "File too large"  # what the system says where a file's size is limited, as "No space left" on a full disk
@@ -139,8 +139,8 @@ def test_processes_that_share_nothing_for_a_read_only_dev_shm(monkeypatch):
 
 PRINTING = """
 import sys
-from steps.cli import command
-from steps.errors import InputError
+from steps.base.cli import command
+from steps.base.errors import InputError
 
 def show(lines: int, fail: bool = False) -> None:
     '''Show lines.'''

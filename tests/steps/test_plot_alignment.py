@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steps.cli import command
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.corpus.ctm import Token
 from steps.corpus.data_dir import read_data_dir
-from steps.errors import InputError
 from steps.export_ctm import export_ctm
 from steps.plot_alignment import draw, plot_alignment, reference_tokens, spectrogram
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steps.cli import command
-from steps.errors import InputError
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.plot_training import draw, plot_training, read_run
 
 

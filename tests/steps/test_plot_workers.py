@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.plot_workers import plot_workers
 
 USUAL = {"frames": 100, "epoch": 1, "seconds": 10.0, "accuracy": 0.5}

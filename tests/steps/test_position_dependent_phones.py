@@ -5,19 +5,19 @@ import json
 import numpy as np
 import pytest
 
+from steps.ali.directory import read_alignments
 from steps.align import align_data
 from steps.align_files import align_files
 from steps.alignment_report import alignment_report
+from steps.base.errors import InputError
 from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table
 from steps.decode import decode
-from steps.errors import InputError
 from steps.export_ctm import export_ctm
-from steps.hmm.alignments import read_alignments
+from steps.gmm.triphones import LdaOptions
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model, split_phones
 from steps.hmm.tree import read_tree
-from steps.hmm.triphones import LdaOptions
 from steps.lang.symbols import read_symbols
 from steps.make_graph import make_graph
 from steps.scoring.wer import score

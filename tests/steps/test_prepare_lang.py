@@ -6,8 +6,8 @@ import kaldifst
 import pytest
 import yaml
 
-from steps.cli import command
-from steps.errors import InputError
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.hmm.topology import read_topo
 from steps.hmm.training_graph import read_pronouncer
 from steps.lang.symbols import read_symbols

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.score import score
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +169,7 @@ def test_nothing_decoded(tmp_path):
 
 def test_command_starts_without_torch(work):
     code = (
-        "import sys; from steps.cli import command; from steps.score import score; "
+        "import sys; from steps.base.cli import command; from steps.score import score; "
         f"command(score, [{str(work / 'data')!r}, {str(work / 'exp')!r}]); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

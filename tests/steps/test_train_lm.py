@@ -8,7 +8,7 @@ import sys
 import kaldifst
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.arpa import log_prob, read_arpa
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from steps.base.errors import InputError
 from steps.corpus.tables import read_table
-from steps.errors import InputError
-from steps.hmm.em import clean_up
-from steps.hmm.mono import MonoOptions
+from steps.gmm.em import clean_up
+from steps.gmm.mono import MonoOptions
 from steps.train_mono import train_mono
 from tests.steps import synthetic
 

@@ -9,11 +9,11 @@ from nnet.asgd.config import AsgdConfig
 from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
 from nnet.model import load_model
+from steps.ali.directory import read_alignments, write_alignments
+from steps.base.errors import InputError
 from steps.corpus.tables import write_table
-from steps.errors import InputError
 from steps.feats.ark import append_matrix
 from steps.feats.options import FbankOptions, to_json
-from steps.hmm.alignments import read_alignments, write_alignments
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.transitions import transition_model, write_transition_model
 from steps.hmm.tree import monophone_tree, write_tree

@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.acoustic.model import load_acoustic_model, model_features
 from steps.adapt import adapt
+from steps.ali.directory import read_alignments
 from steps.align import align_data
 from steps.align_files import align_files
+from steps.base.errors import InputError
+from steps.base.parallel import jobs
 from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table
 from steps.decode import decode
-from steps.errors import InputError
-from steps.hmm.acoustic_model import load_acoustic_model, model_features
-from steps.hmm.adaptation import speaker_statistics
-from steps.hmm.alignments import read_alignments
-from steps.hmm.blocks import Material, compile_blocks, read_utterances
-from steps.hmm.gmm import read_gmms
-from steps.hmm.system import System, mllt_statistics, write_block_alignments, write_system
+from steps.gmm.adaptation import speaker_statistics
+from steps.gmm.blocks import Material, compile_blocks, read_utterances
+from steps.gmm.gmm import read_gmms
+from steps.gmm.system import System, mllt_statistics, write_block_alignments, write_system
+from steps.gmm.transforms import Transform, read_transform, write_transform
+from steps.gmm.triphones import LdaOptions
 from steps.hmm.topology import silence_phones
-from steps.hmm.transforms import Transform, read_transform, write_transform
-from steps.hmm.tree_building import TreeOptions
-from steps.hmm.triphones import LdaOptions
 from steps.make_graph import make_graph
-from steps.parallel import jobs
 from steps.scoring.wer import score
 from steps.search.beam import Weights
 from steps.train_triphones import train_triphones
+from steps.tree.growing import TreeOptions
 from tests.steps import synthetic
 
 LDA = {"lda": LdaOptions(dim=12), "mllt_iterations": [1, 3]}

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
+from steps.ali.directory import read_alignments
+from steps.base.errors import InputError
 from steps.corpus.tables import read_table
 from steps.decode import decode
-from steps.errors import InputError
-from steps.hmm.alignments import read_alignments
 from steps.scoring.wer import score
 from steps.search import decoding
 from steps.tune import Grid, tune

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.base.errors import InputError
 from steps.corpus.audio import AudioSource, audio_info, check_audio, parse_wav_entry, read_audio, resample
-from steps.errors import InputError
 from tests.steps.corpus.conftest import RATE, noise
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steps.base.errors import InputError
 from steps.corpus.ctm import Place, Token, place, read_ctm, write_ctm
 from steps.corpus.data_dir import DataDir, Segment
-from steps.errors import InputError
 
 SEGMENTS = {"u1": Segment("call", 1.5, 3.0), "u2": Segment("call", 7.25, -1), "u3": Segment("talk", 0.0, 2.0)}
 DATA = DataDir(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.base.errors import InputError
 from steps.corpus.data_dir import (
     DataDir,
     Segment,
@@ -12,7 +13,6 @@ from steps.corpus.data_dir import (
     write_data_dir,
 )
 from steps.corpus.tables import read_table
-from steps.errors import InputError
 from tests.steps.corpus.conftest import RATE, noise
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.base.errors import InputError
 from steps.corpus.data_dir import DataDir, read_data_dir, read_utterance_audio
 from steps.corpus.perturb import change_speed
-from steps.errors import InputError
 from steps.perturb_speed import Speeds, perturb_speed
 
 RATE = 8000

@@ -10,11 +10,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steps.base.errors import InputError
 from steps.corpus.audio import AudioSource, audio_info, check_audio, read_audio
 from steps.corpus.mpeg import mpeg_parts
 from steps.corpus.ogg import ogg_parts
 from steps.corpus.sound import open_sound
-from steps.errors import InputError
 from tests.steps.corpus.conftest import noise
 
 RATE = 16000

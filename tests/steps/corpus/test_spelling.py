@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.corpus.fields import split_fields
+from steps.base.fields import split_fields
 from steps.corpus.spelling import WordTable, nfc, say_respelled, spellings
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steps.base.errors import InputError
 from steps.corpus.split import cut, normalise_transcript, stable_split
-from steps.errors import InputError
 
 TRANSCRIPTS = st.dictionaries(st.text(min_size=1), st.text("ab ,AB'é"), max_size=30)
 SHARES = st.sampled_from([{"train": 80, "dev": 10, "test": 10}, {"a": 50, "b": 0, "c": 50}, {"all": 100}])

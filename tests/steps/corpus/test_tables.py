@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steps.base.errors import InputError
 from steps.corpus.tables import read_table, scan_table, write_table
-from steps.errors import InputError
 
 WORD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n"), min_size=1).filter(
     lambda word: not word.startswith("\ufeff")

@@ -4,9 +4,9 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from steps.base.errors import InputError
 from steps.corpus.data_dir import left_out, read_data_dir, read_utterance_audio
 from steps.corpus.validate import find_problems, fix_data_dir
-from steps.errors import InputError
 from tests.steps.corpus.conftest import RATE, noise
 
 TEXT = "ann-1 one two\nann-2 three\nbob-1 four\nbob-2 five six\n"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.cli import command
+from steps.base.cli import command
 from steps.corpus.data_dir import read_data_dir
 from steps.validate_data import validate_data
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.feats.affine import apply_affine, log_determinant
 
 SHAPES = st.tuples(st.integers(0, 4), st.integers(1, 4), st.integers(1, 4), st.booleans())

@@ -2,7 +2,7 @@ import kaldi_native_io
 import numpy as np
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.feats.ark import append_file, append_matrix, read_array
 
 ARRAYS = [

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 import torch
 
+from steps.base.errors import InputError
 from steps.corpus.data_dir import speakers
 from steps.corpus.tables import read_table
-from steps.errors import InputError
 from steps.feats.cmvn import apply_cmvn, speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.deltas import add_deltas

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from steps.cli import command
-from steps.errors import InputError
+from steps.base.cli import command
+from steps.base.errors import InputError
 from steps.feats.fbank import mel_filters
 from steps.feats.options import FbankOptions, MfccOptions, check, from_json, to_json
 from steps.make_feats import make_feats

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm import graph as graphs
 from steps.hmm.graph import add_self_loops, hclg
 from steps.hmm.topology import HmmState, left_to_right, read_topo, silence

@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 
+from steps.acoustic.model import load_acoustic_model
 from steps.adapt import adapt
 from steps.align import align_data
 from steps.alignment_report import alignment_report
+from steps.base.errors import InputError
 from steps.decode import decode
-from steps.errors import InputError
 from steps.export_ctm import export_ctm
-from steps.hmm.acoustic_model import load_acoustic_model
 from steps.hmm.joins import check_lang, check_states, states_of, tree_hash, tree_phones
 from steps.lang.symbols import read_symbols, write_symbols
 from steps.lang.table_hash import phones_hash

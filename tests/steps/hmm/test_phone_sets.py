@@ -1,6 +1,6 @@
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.topology import left_to_right, silence
 

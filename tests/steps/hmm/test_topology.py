@@ -1,6 +1,6 @@
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.topology import left_to_right, read_topo, silence, write_topo
 
 # what Kaldi's gen_topo.pl prints: steps/utils/gen_topo.pl 3 5 3:4 1:2

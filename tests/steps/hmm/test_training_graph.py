@@ -1,6 +1,6 @@
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.training_graph import read_pronouncer
 
 

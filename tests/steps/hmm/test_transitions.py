@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.topology import HmmState, left_to_right, silence, write_topo
 from steps.hmm.transitions import read_transition_model, split_phones, transition_model, write_transition_model
 from steps.hmm.tree import Tree, monophone_tree, read_tree, write_tree

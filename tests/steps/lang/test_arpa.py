@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kaldingram.ppl import compute_ppl
 from kaldingram.prune import ArpaParser
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.arpa import log_prob, perplexity, read_arpa, restrict, sentence_log_prob, write_arpa
 from steps.lang.ngram import train_ngram
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 
 ARCS = ("src", "dst", "ilabel", "olabel", "weight")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.arpa import Arpa, sentence_log_prob, write_arpa
 from steps.lang.grammar_fst import grammar_fst
 from steps.lang.ngram import train_ngram

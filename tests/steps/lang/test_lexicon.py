@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.lexicon import add_lex_disambig, read_dict_dir
 from steps.lang.lexicon_file import Entry, read_lexicon
 from steps.lang.symbols import read_symbols, word_symbols, write_symbols

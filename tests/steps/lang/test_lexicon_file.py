@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.lexicon_file import read_any_lexicon, read_lexicon
 
 PLAIN, WITH_PROBS = "'word phone phone ...'", "'word probability phone phone ...'"

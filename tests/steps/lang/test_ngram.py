@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kaldingram.train import NgramCounts
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.arpa import log_prob, perplexity
 from steps.lang.ngram import train_ngram
 

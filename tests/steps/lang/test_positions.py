@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.positions import mark, plain_names
 
 BOUNDARIES = "SIL nonword\nSIL_S singleton\nA_B begin\nA_I internal\nA_E end\nA_S singleton\nN_S_B begin\n"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.lang.symbols import read_symbols
 from steps.lang.table_hash import check_labels, check_same, phones_hash, table_hash, words_hash
 

@@ -1,7 +1,8 @@
 import pytest
 
-from steps.errors import InputError
-from steps.scoring.report import key, make_row, merge, read_results, table, write_json
+from steps.base.errors import InputError
+from steps.base.files import write_json
+from steps.scoring.report import key, make_row, merge, read_results, table
 from steps.scoring.wer import score, score_characters
 
 DECODE = {

@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.scoring.tuning import best
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.fetch import apt_download, unpack_deb
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.scoring.details import trn
 from steps.scoring.wer import Counts, confidence_interval, score, score_characters
 

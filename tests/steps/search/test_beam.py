@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.errors import InputError
+from steps.base.errors import InputError
 from steps.hmm.transitions import read_transition_model
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
 from steps.search.beam import Hypothesis, SearchOptions, Weights, penalised, search_utterance

@@ -1,0 +1,135 @@
+"""Utterances of a training set in blocks, each with all that an EM iteration needs of it.
+
+The blocks are fixed by the list of utterances alone, so that sums over them do not depend on the number of processes;
+features and graphs are made once and read back in every iteration.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.base.errors import InputError
+from steps.base.output import writing
+from steps.base.parallel import Run
+from steps.corpus.split import cut
+from steps.feats.reader import Features, load_features, utterance_text
+from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
+from steps.hmm.transitions import TransitionModel, initial_transition_model
+from steps.hmm.tree import Tree, read_tree
+from steps.lang.fst_arrays import FstArrays
+
+ARCS = ("src", "dst", "ilabel", "olabel", "weight")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Utterances, their speakers, their features (T, D) and their training graphs, in the same order."""
+
+    utterances: list[str]
+    speakers: list[str]
+    features: list[NDArray[Any]]
+    graphs: list[FstArrays]
+
+
+@dataclass(frozen=True)
+class Material:
+    """What blocks are made of: a set's features and transcripts, and a lang directory; see `load_features`."""
+
+    feats: Path
+    lang: Path
+    options: dict[str, Any]
+    oov_to_unk: bool = False
+
+    def features(self) -> Features:
+        """The features before any transform."""
+        return load_features(self.feats, self.options)
+
+    def utterances(self) -> list[str]:
+        """Those that have both features and text.
+
+        Raises
+        ------
+        InputError
+            When there are none.
+        """
+        texts = utterance_text(self.feats)
+        found = [utterance for utterance in self.features() if utterance in texts]
+        if not found:
+            raise InputError(f"{self.feats}: no utterance has both features and text")
+        return found
+
+
+def compile_blocks(material: Material, utterances: Sequence[str], folder: Path, run: Run) -> list[Path]:
+    """Compile the blocks that are missing in a folder that holds ``topo`` and ``tree.json``."""
+    parts = cut(utterances)
+    paths = [folder / f"block.{i}.npz" for i in range(len(parts))]
+    missing = [(path, names) for path, names in zip(paths, parts, strict=True) if not path.exists()]
+    run(partial(_compile, material), missing, "compiling graphs")
+    return paths
+
+
+def _compile(material: Material, item: tuple[Path, list[str]]) -> None:
+    path, utterances = item
+    pronouncer = read_pronouncer(material.lang, material.oov_to_unk)
+    tree, model = read_tree(path.with_name("tree.json")), initial_transition_model(path.parent)
+    texts = utterance_text(material.feats)
+    write_block(path, make_block(utterances, material.features(), texts, pronouncer, tree, model))
+
+
+def make_block(
+    utterances: Sequence[str],
+    features: Features,
+    texts: Mapping[str, str],
+    pronouncer: Pronouncer,
+    tree: Tree,
+    model: TransitionModel,
+) -> Block:
+    """Read the features and compile the graphs of some utterances."""
+    graphs = [
+        training_graph(pronouncer.word_ids(utterance, texts[utterance]), pronouncer.lexicon, tree, model)
+        for utterance in utterances
+    ]
+    speakers = [features.utt2spk[utterance] for utterance in utterances]
+    return Block(list(utterances), speakers, [features[utterance] for utterance in utterances], graphs)
+
+
+def write_block(path: Path, block: Block) -> None:
+    """Write a block as one ``npz``: everything concatenated, with the lengths beside it."""
+    graphs = {name: np.concatenate([getattr(graph, name) for graph in block.graphs]) for name in (*ARCS, "final")}
+    with writing(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            utterances=np.array(block.utterances),
+            speakers=np.array(block.speakers),
+            features=np.concatenate(block.features),
+            frames=[len(matrix) for matrix in block.features],
+            start=[graph.start for graph in block.graphs],
+            states=[len(graph.final) for graph in block.graphs],
+            arcs=[len(graph.src) for graph in block.graphs],
+            **graphs,
+        )
+
+
+def read_block(path: Path) -> Block:
+    """Read what `write_block` wrote."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    features = np.split(arrays["features"], np.cumsum(arrays["frames"])[:-1])
+    arcs = {name: np.split(arrays[name], np.cumsum(arrays["arcs"])[:-1]) for name in ARCS}
+    final = np.split(arrays["final"], np.cumsum(arrays["states"])[:-1])
+    graphs = [
+        FstArrays(int(start), final[i], **{name: arcs[name][i] for name in ARCS})
+        for i, start in enumerate(arrays["start"])
+    ]
+    return Block([str(u) for u in arrays["utterances"]], [str(s) for s in arrays["speakers"]], features, graphs)
+
+
+def read_utterances(block: Path) -> list[str]:
+    """The utterances of a block, without reading the rest of it."""
+    with np.load(block) as arrays:
+        return [str(utterance) for utterance in arrays["utterances"]]

@@ -1,0 +1,25 @@
+import numpy as np
+
+from steps.feats.reader import load_features, training_options, utterance_text
+from steps.gmm.blocks import make_block, read_block, write_block
+from steps.hmm.training_graph import read_pronouncer
+from steps.hmm.transitions import read_transition_model
+from steps.hmm.tree import read_tree
+
+
+def test_file_holds_all_of_a_block(work, tmp_path):
+    feats = work / "feats/dev"
+    features, texts = load_features(feats, training_options(feats, "mfcc")), utterance_text(feats)
+    tree, model = read_tree(work / "mono/tree.json"), read_transition_model(work / "mono")
+    block = make_block(list(features)[3:7], features, texts, read_pronouncer(work / "lang"), tree, model)
+    write_block(tmp_path / "block.npz", block)
+    again = read_block(tmp_path / "block.npz")
+    assert again.utterances == block.utterances == list(features)[3:7]
+    assert again.speakers == block.speakers == ["synth"] * 4
+    for here, there, utterance in zip(again.features, block.features, block.utterances, strict=True):
+        np.testing.assert_array_equal(here, there)
+        np.testing.assert_array_equal(here, features[utterance])
+    for here, there in zip(again.graphs, block.graphs, strict=True):
+        for name, value in vars(there).items():
+            np.testing.assert_array_equal(getattr(here, name), value)
+            assert np.asarray(getattr(here, name)).dtype == np.asarray(value).dtype
