@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from steps.corpus.validate import find_problems
+
 RATE = 8000
 
 
@@ -12,6 +14,11 @@ def noise(seconds: float = 0.5, channels: int = 1, seed: int = 0) -> np.ndarray:
     """Samples on the 16-bit grid, so that PCM and flac keep them exactly."""
     samples = np.random.default_rng(seed).integers(-9000, 9000, (round(seconds * RATE), channels))
     return (samples / 32768).astype(np.float32)
+
+
+def listed(path: Path, **options: bool) -> list[str]:
+    """The problems of a data directory, as they are printed."""
+    return [str(problem) for problem in find_problems(path, **options)]
 
 
 @pytest.fixture
