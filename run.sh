@@ -3,52 +3,59 @@
 set -euo pipefail
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/options.sh"
 source "$root/path.sh"
-workdir=$(realpath -m "${workdir:-$root/recipes/$recipe/${language#en}}")
+workdir=$(realpath -m "${workdir:-$root/recipes/$recipe/$subfolder}")
 conf=$root/conf data=$workdir/data exp=$workdir/exp
 feats=$data/feats lang=$data/lang grammar=$data/lm_$lm_name graph=$exp/graph_${gmm}_$lm_name
 ((${#tests[@]})) || tests=(test)
-tables=("$root/recipes/$recipe"/*.t[sx][vt]) # corrections, pronunciations
 
-stage() { printf '%s\0' "$@" ''; } # a line of the plan: NAME MODULE ARGUMENTS... OUTPUT, @FILE: read as well
+# one line of the plan: NAME MODULE ARGUMENTS... OUTPUT; @FILE only adds FILE to the skip hash
+stage() { printf '%s\0' "$@" ''; }
 
-align() { # NAME SET MODEL ALI [options]: the alignments of a set
-  stage "$1" steps.align --config "$conf/align.yaml" --nj "$nj" "${unknown_words[@]}" "${@:5}" \
-    "$feats/$2" "$lang" "$exp/$3" "$exp/$4/$2"
+align() { # STAGE SET MODEL ALI [options]: align a set with a model
+  local stage_name=$1 data_set=$2 model=$3 ali=$4
+  stage "$stage_name" steps.align --config "$conf/align.yaml" --nj "$nj" "${unknown_words[@]}" "${@:5}" \
+    "$feats/$data_set" "$lang" "$exp/$model" "$exp/$ali/$data_set"
 }
 
-adapt() { # NAME SET MODEL ALI OUT: its speakers' transforms
-  stage "$1" steps.adapt --config "$conf/adapt.yaml" --nj "$nj" "$feats/$2" "$lang" "$exp/$3" "$exp/$4" "$exp/$5/$2"
+adapt() { # STAGE SET MODEL ALI TRANSFORMS: estimate the transforms of a set's speakers
+  local stage_name=$1 data_set=$2 model=$3 ali=$4 transforms=$5
+  stage "$stage_name" steps.adapt --config "$conf/adapt.yaml" --nj "$nj" \
+    "$feats/$data_set" "$lang" "$exp/$model" "$exp/$ali" "$exp/$transforms/$data_set"
 }
 
-train() { # NAME ALI NETWORK
-  stage "$1" steps.train_nnet --config "$conf/training.yaml" --config "$nnet" --seed "$seed" \
+train() { # STAGE ALI NETWORK
+  local stage_name=$1 ali=$2 network=$3
+  stage "$stage_name" steps.train_nnet --config "$conf/train_nnet.yaml" --config "$nnet" --seed "$seed" \
     --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" \
-    "$feats/train_sp" "$feats/dev" "$lang" "$exp/$2/train_sp" "$exp/$2/dev" "$exp/$3"
+    "$feats/train_sp" "$feats/dev" "$lang" "$exp/$ali/train_sp" "$exp/$ali/dev" "$exp/$network"
 }
 
-hear() { # SET MODEL GRAPH WEIGHTS NAME [transforms]: one pass over a set, with the weights that a tuning chose
-  stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/$4" --nj "$nj" \
-    ${6:+--speakers "$exp/$6/$1"} "$feats/$1" "$3" "$exp/$2" "$exp/$5"
+decode() { # SET MODEL GRAPH TUNED OUT [TRANSFORMS]: decode a set once, with the scales that were tuned in exp/TUNED
+  local data_set=$1 model=$2 graph=$3 tuned=$4 out=$5 transforms=${6-}
+  stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/$tuned" --nj "$nj" \
+    ${transforms:+--speakers "$exp/$transforms/$data_set"} "$feats/$data_set" "$graph" "$exp/$model" "$exp/$out"
 }
 
-recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test sets decoded with them, exp/NAME/...
-  local set tuned=$3/tune_${lm_name}_dev
+recognise() { # MODEL GRAPH OUT [TRANSFORMS]: tune the scales on dev, decode the test sets with them, in exp/OUT/...
+  local model=$1 graph=$2 out=$3 transforms=${4-} data_set tuned=$3/tune_${lm_name}_dev
   stage decode steps.tune --config "$conf/search.yaml" --config "$conf/tuning.yaml" --nj "$nj" \
-    ${4:+--speakers "$exp/$4/dev"} "$feats/dev" "$2" "$exp/$1" "$exp/$tuned"
-  for set in "${tests[@]}"; do hear "$set" "$1" "$2" "$tuned" "$3/decode_${lm_name}_$set" "${@:4}"; done
+    ${transforms:+--speakers "$exp/$transforms/dev"} "$feats/dev" "$graph" "$exp/$model" "$exp/$tuned"
+  for data_set in "${tests[@]}"; do
+    decode "$data_set" "$model" "$graph" "$tuned" "$out/decode_${lm_name}_$data_set" "$transforms"
+  done
 }
 
-recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass without, then from a second with them
-  local set first second weights=sat_si/tune_${lm_name}_dev
-  recognise sat/sat_si "$1" sat_si
-  for set in dev "${tests[@]}"; do
-    first=sat_si/decode_${lm_name}_$set second=sat/second_${lm_name}_$set
-    [[ $set != dev ]] || first=$weights
-    adapt decode "$set" sat "$first" "sat_fmllr1_$lm_name"
-    hear "$set" sat "$1" "$weights" "$second" "sat_fmllr1_$lm_name"
-    adapt decode "$set" sat "$second" "sat_fmllr_$lm_name"
+recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a first pass, then from an adapted second one
+  local graph=$1 tuned=sat_si/tune_${lm_name}_dev data_set first second
+  recognise sat/sat_si "$graph" sat_si
+  for data_set in dev "${tests[@]}"; do
+    first=sat_si/decode_${lm_name}_$data_set second=sat/second_${lm_name}_$data_set
+    [[ $data_set != dev ]] || first=$tuned
+    adapt decode "$data_set" sat "$first" "sat_fmllr1_$lm_name"
+    decode "$data_set" sat "$graph" "$tuned" "$second" "sat_fmllr1_$lm_name"
+    adapt decode "$data_set" sat "$second" "sat_fmllr_$lm_name"
   done
-  recognise sat "$1" sat "sat_fmllr_$lm_name"
+  recognise sat "$graph" sat "sat_fmllr_$lm_name"
 }
 
 {
@@ -62,7 +69,7 @@ recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass 
   stage mono steps.train_mono --config "$conf/mono.yaml" --nj "$nj" --seed "$seed" "${unknown_words[@]}" \
     "$feats/train" "$lang" "$exp/mono"
   before=mono
-  for system in "${gmms[@]:1}"; do
+  for system in "${gmms[@]:1}"; do # each starts from the alignments of the one before
     speakers=()
     align "$system" train "$before" "${before}_ali"
     if [[ $system == sat ]]; then
@@ -73,24 +80,24 @@ recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass 
       "${unknown_words[@]}" "${speakers[@]}" "$feats/train" "$lang" "$exp/${before}_ali/train" "$exp/$system"
     before=$system
   done
-  for set in train_sp dev; do
+  for data_set in train_sp dev; do
     if [[ $gmm == sat ]]; then
-      align align "$set" sat/sat_si sat_si_ali
-      adapt align "$set" sat "sat_si_ali/$set" sat_ali_fmllr
-      align align "$set" sat sat_ali --speakers "$exp/sat_ali_fmllr/$set"
+      align align "$data_set" sat/sat_si sat_si_ali
+      adapt align "$data_set" sat "sat_si_ali/$data_set" sat_ali_fmllr
+      align align "$data_set" sat sat_ali --speakers "$exp/sat_ali_fmllr/$data_set"
     else
-      align align "$set" "$gmm" "${gmm}_ali"
+      align align "$data_set" "$gmm" "${gmm}_ali"
     fi
   done
 
   before=${gmm}_ali network=$name
   train nnet "$before" "$network"
   for ((round = 1; round <= realign; round++)); do # a network's own alignments train the next one
-    for set in train_sp dev; do
-      align "realign$round" "$set" "$network" "${network}_ali" --before "$exp/$before/$set"
+    for data_set in train_sp dev; do
+      align realign "$data_set" "$network" "${network}_ali" --before "$exp/$before/$data_set"
     done
     before=${network}_ali network=${name}_realign$round
-    train "realign$round" "$before" "$network"
+    train realign "$before" "$network"
   done
 
   for system in "${gmms[@]}"; do

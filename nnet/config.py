@@ -1,4 +1,4 @@
-"""What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/training.yaml."""
+"""What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/train_nnet.yaml."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints

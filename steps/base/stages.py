@@ -1,13 +1,13 @@
 """The runner behind run.sh: which stages are done, which have to run, and running them.
 
 It reads a plan, a list of ``NAME MODULE ARGUMENTS...``, of which the last argument is the path that the stage writes.
-Paths are absolute; any other argument is taken as it stands. An argument ``@FILE`` is for the key alone: a file that
-the stage reads without being told.
+Paths are absolute; any other argument is taken as it stands. An argument ``@FILE`` counts in the key only: a file that
+the stage reads although no argument names it. One stage may have several such steps; `STAGES` numbers the stages.
 
-A stage is done when what it writes exists and its key is the one that it was last run with. The key is a hash of the
-module, the arguments, the content of files among them, the state of directories (names, sizes, times of files, of the
-audio that a wav.scp names as well), and, where an earlier stage wrote what an argument names, which run of it did: what
-was made again makes again what follows from it.
+A step is done when its output exists and its key is that of its last run. The key is a hash of the module, the
+arguments, the content of files among them, the state of directories (names, sizes, times of files, and of the audio
+that a wav.scp names), and, where an earlier step wrote what an argument names, which run of it that was: rerunning a
+step reruns the steps that depend on it.
 """
 
 import argparse
@@ -32,12 +32,22 @@ from steps.base.errors import InputError, os_error_text
 from steps.base.fields import split_fields, split_id
 from steps.base.output import fingerprint, locked, state, writing
 
-# options that change how a stage is carried out, not what it stands for; a network's bits depend on them
+STAGES = (
+    *("data", "feats", "lang"),
+    *("mono", "tri", "lda_mllt", "sat"),
+    *("align", "nnet", "realign"),
+    *("graph", "decode", "rescore", "score", "report"),
+)
+"""All stages; the place in this list is a stage's number, in every plan. (rescore and report are not built yet.)"""
+
+FORMER_NAMES = {"realign": [f"realign{number}" for number in range(1, 100)]}  # in the entries of earlier versions
+
+# these options do not trigger a rerun, although network weights can differ
 NOT_IN_KEY = ("--nj", "--threads", "--workers", "--cluster")
 
-GRACE = 20.0  # seconds in which a stage has to end that was asked to
+GRACE = 20.0  # seconds that an interrupted stage has to end
 
-GOES_ON = "the same command (without --stage) goes on from here"
+CONTINUE = "the same command (without --stage) continues from here"
 
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
@@ -45,12 +55,16 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the plan."""
+    """One line of the plan: a step of the stage that it names."""
 
-    number: int
     name: str
     module: str
     arguments: tuple[str, ...]
+
+    @property
+    def number(self) -> int:
+        """The stage's number."""
+        return STAGES.index(self.name)
 
     @property
     def output(self) -> Path:
@@ -64,35 +78,45 @@ class Stage:
 
 
 def read_plan(text: str) -> list[Stage]:
-    r"""Read the plan: fields end with a NUL, a stage with an empty field. Names are numbered as they appear.
-
-    Example
-    -------
-    >>> [(s.number, s.name) for s in read_plan("a\0m\0x\0\0b\0m\0y\0\0b\0m\0z\0\0")]
-    [(0, 'a'), (1, 'b'), (1, 'b')]
-    """
-    stages: list[Stage] = []
-    numbers: dict[str, int] = {}
-    for record in text.split("\0\0"):
-        if record:
-            name, module, *arguments = record.split("\0")
-            stages.append(Stage(numbers.setdefault(name, len(numbers)), name, module, tuple(arguments)))
-    return stages
-
-
-def stage_number(stages: Sequence[Stage], wanted: str) -> int:
-    """The number of a stage that is given by name or number.
+    r"""Read the plan: fields end with a NUL, a line with an empty field.
 
     Raises
     ------
     InputError
-        Lists the stages when there is no such one.
+        For a stage that is not one of `STAGES`, or that comes after one with a higher number.
+
+    Example
+    -------
+    >>> [(s.number, s.name) for s in read_plan("data\0m\0x\0\0mono\0m\0y\0\0mono\0m\0z\0\0")]
+    [(0, 'data'), (3, 'mono'), (3, 'mono')]
+    """
+    stages: list[Stage] = []
+    for record in filter(None, text.split("\0\0")):
+        name, module, *arguments = record.split("\0")
+        if name not in STAGES:
+            raise InputError(f"the plan has a stage '{name}'; add it to STAGES in {__name__}")
+        stages.append(Stage(name, module, tuple(arguments)))
+        if len(stages) > 1 and stages[-2].number > stages[-1].number:
+            raise InputError(f"the plan has stage {name} after stage {stages[-2].name}; the order is that of STAGES")
+    return stages
+
+
+def stage_number(stages: Sequence[Stage], wanted: str) -> int:
+    """The number of a stage of the plan that is given by name or number.
+
+    Raises
+    ------
+    InputError
+        Lists the plan's stages when it is none of them.
     """
     for stage in stages:
         if wanted in (stage.name, str(stage.number)):
             return stage.number
-    known = ", ".join(dict.fromkeys(f"{stage.number} {stage.name}" for stage in stages))
-    raise InputError(f"there is no stage '{wanted}'; the stages are {known}")
+    present = ", ".join(dict.fromkeys(f"{stage.number} {stage.name}" for stage in stages))
+    for number, name in enumerate(STAGES):
+        if wanted in (name, str(number)):
+            raise InputError(f"stage {number} {name} is not part of this run; its stages are {present}")
+    raise InputError(f"there is no stage '{wanted}'; the stages of this run are {present}")
 
 
 class Ledger:
@@ -108,8 +132,18 @@ class Ledger:
 
     def entry(self, stage: Stage) -> dict[str, Any]:
         """What is known of the stage's last run; empty where there was none or its output is gone."""
-        path = self.entry_path(stage)
-        return json.loads(path.read_text()) if path.exists() and stage.output.exists() else {}
+        if not stage.output.exists():
+            return {}
+        for path in (self.entry_path(stage), *self.former_entries(stage)):
+            if path.exists():
+                entry: dict[str, Any] = json.loads(path.read_text())
+                return entry
+        return {}
+
+    def former_entries(self, stage: Stage) -> list[Path]:
+        """The entries of the same output under names that the stage had in earlier versions."""
+        output = self.entry_path(stage).name.removeprefix(stage.name)
+        return [self.folder / (name + output) for name in FORMER_NAMES.get(stage.name, [])]
 
     def relative(self, path: Path) -> str:
         """A path as it stands in keys, so that a work directory can be moved."""
@@ -186,24 +220,25 @@ def only_run(work: Path) -> AbstractContextManager[None]:
 
 
 def _end_with_runner() -> None:
-    """In a stage's process: a runner that is killed, however it is, leaves no stage behind that goes on writing."""
+    """End the process that calls this when the runner ends, even by SIGKILL: no stage goes on writing without it."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
-    """Run a stage, its output on the screen and in ``exp/log``, and enter it as done.
+    """Run a stage, show its output and write it to ``exp/log``, and enter the stage as done.
 
-    It has a session of its own: Ctrl-C reaches the runner alone, which then ends the stage and all that it started, at
-    once where the stage has nothing to save.
+    The stage has a session of its own, so Ctrl-C reaches the runner alone. The runner lets the stage save what it can
+    and then ends it with all processes that it started.
 
     Raises
     ------
     InputError
-        When it fails; what it had to say stands above.
+        When the stage fails; its own message has been printed before.
     """
     log = ledger.work / "exp" / "log" / f"{ledger.entry_path(stage).stem}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    ledger.entry_path(stage).unlink(missing_ok=True)
+    for entry_path in (ledger.entry_path(stage), *ledger.former_entries(stage)):
+        entry_path.unlink(missing_ok=True)
     start = time.monotonic()
     with naming(log), log.open("w", encoding="utf-8") as file:
         print("# python", shlex.join(stage.command), file=file, flush=True)
@@ -225,13 +260,13 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
                     file.write(line)
                     file.flush()
             except BaseException:
-                last_words = _end(process)
-                print(last_words, end="")
-                file.write(last_words)
+                remaining = _end(process)
+                print(remaining, end="")
+                file.write(remaining)
                 raise
     if process.returncode:
         raise InputError(
-            f"stage {stage.name} {_ending(process.returncode)} (log: {log}); when the cause is mended, {GOES_ON}"
+            f"stage {stage.name} {_ending(process.returncode)} (log: {log}); when the cause is fixed, {CONTINUE}"
         )
     now = datetime.now()
     with writing(ledger.entry_path(stage)) as part:
@@ -241,7 +276,7 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
 
 
 def _end(process: "subprocess.Popen[str]") -> str:
-    """End a stage as Ctrl-C would, which lets it save what it can, then all that it started; return its last words."""
+    """Interrupt a stage as Ctrl-C would, then kill all that it started; return the rest of its output."""
     process.send_signal(signal.SIGINT)
     try:
         with suppress(subprocess.TimeoutExpired):
@@ -263,7 +298,7 @@ def run(stages: Sequence[Stage], ledger: Ledger, first: int, last: int, forced: 
     """Run what is not done from stage `first` to `last`; `forced` runs `first` even if it is."""
     begin = time.monotonic()
     for stage, key in ledger.keys(stages, first):
-        where = f"{stage.number} {stage.name:6} {ledger.relative(stage.output)}"
+        where = f"{stage.number:<2} {stage.name:8} {ledger.relative(stage.output)}"
         if stage.number > last:
             break
         if stage.number < first:
@@ -285,7 +320,7 @@ def show(stages: Sequence[Stage], ledger: Ledger) -> None:
         entry = ledger.entry(stage)
         status = "not done" if not entry else "done" if entry["key"] == key else "to be done again"
         seconds = f"{entry['seconds']:8.1f} s" if entry else " " * 10
-        print(f"{stage.number} {stage.name:6} {status:16} {seconds}  {ledger.relative(stage.output)}")
+        print(f"{stage.number:<2} {stage.name:8} {status:16} {seconds}  {ledger.relative(stage.output)}")
 
 
 def main() -> None:
@@ -319,7 +354,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"error: {os_error_text(error)}")
     except KeyboardInterrupt:
-        print(f"interrupted; {GOES_ON}", file=sys.stderr)
+        print(f"interrupted; {CONTINUE}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -67,8 +67,8 @@ Outcome = tuple[float, float]  # frames a second, and the share of the time that
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6.0
-    lstmp = Contest(*read_nnet_file(CONF / "training.yaml", CONF / "nnet/lstmp.yaml"), 1, seconds)
-    model, training = read_nnet_file(CONF / "training.yaml", CONF / "nnet/paper/lstmp_2x800_512.yaml")
+    lstmp = Contest(*read_nnet_file(CONF / "train_nnet.yaml", CONF / "nnet/lstmp.yaml"), 1, seconds)
+    model, training = read_nnet_file(CONF / "train_nnet.yaml", CONF / "nnet/paper/lstmp_2x800_512.yaml")
     paper = Contest(model, replace(training, streams=64), 1, seconds)
     summary: dict[str, Any] = {"ray": {}}
     for name, contest in {"lstmp": lstmp, "paper": paper}.items():

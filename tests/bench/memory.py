@@ -52,7 +52,7 @@ def main() -> None:
 
 def measure(*folders: Path) -> None:
     """Train in this process and print its peak in KiB, as the kernel counts."""
-    model, training = read_nnet_file(CONF / "training.yaml", CONF / "nnet" / "lstmp.yaml")
+    model, training = read_nnet_file(CONF / "train_nnet.yaml", CONF / "nnet" / "lstmp.yaml")
     read_all, frames = nnet.train.check_data, UPDATES * training.streams * training.frames
 
     def epoch(*arguments: Any) -> int:

@@ -1,7 +1,7 @@
 """How fast training is, beside torch.nn modules: ``python -m tests.bench.train [CONF...]``.
 
 Frames per second of whole training steps (forward, backward, update) of each network of conf/nnet, trained as
-conf/training.yaml and its own file say, and of the same network made of torch.nn modules (tests/bench/plain.py:
+conf/train_nnet.yaml and its own file say, and of the same network made of torch.nn modules (tests/bench/plain.py:
 without peepholes, and without the figures that the log gets of each chunk). Both train on the same chunks of synthetic
 features, in one thread and in turns; reading and cutting utterances is not measured. Frames are those with a target.
 
@@ -46,7 +46,7 @@ def main() -> None:
     print("network        parameters  frames/s   torch.nn  over_torch")
     summary = {}
     for file in parser.parse_args().conf:
-        model, training = read_nnet_file(CONF / "training.yaml", file)
+        model, training = read_nnet_file(CONF / "train_nnet.yaml", file)
         parameters, ours, theirs, over_torch = measure(model, training, data)
         print(f"{file.stem:14}{parameters:11,}{ours:10.0f}{theirs:11.0f}{over_torch:12.2f}", flush=True)
         summary[file.stem] = {"frames_per_second": round(ours), "over_torch": round(over_torch, 3)}

@@ -168,7 +168,7 @@ def test_values_that_cannot_be(changes, message):
 def test_shipped_configs_hold_known_keys():
     files = sorted((CONF / "nnet").rglob("*.yaml"))
     assert len(files) > 8
-    for file in [CONF / "training.yaml", *files]:
+    for file in [CONF / "train_nnet.yaml", *files]:
         given = yaml.safe_load(file.read_text())
         assert given.keys() <= {"model", "training"}
         check_pair(ModelConfig(**given.get("model", {})), TrainConfig(**given.get("training", {})))

@@ -1,0 +1,52 @@
+"""The style of all files, and the test command itself."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.scripts import ROOT, SCRIPTS, call
+
+
+@pytest.mark.skipif(
+    shutil.which("shellcheck") is None, reason="shellcheck is not installed: apt-get install shellcheck"
+)
+def test_shellcheck():
+    status, out, _ = call("shellcheck", "--external-sources", *SCRIPTS)
+    assert (status, out) == (0, "")
+
+
+def test_all_scripts_are_checked_and_executable():
+    tracked = call("git", "ls-files", "*.sh", ".ci/*")[1].split() if (ROOT / ".git").exists() else []
+    assert set(tracked) <= set(SCRIPTS)
+    assert {name for name in SCRIPTS if os.access(ROOT / name, os.X_OK)} == set(SCRIPTS) - {"path.sh", "options.sh"}
+
+
+@pytest.mark.parametrize("fault", ["import os\n", "x = {  }\n"], ids=["check", "format"])
+def test_tests_stop_at_what_ruff_finds(tmp_path, fault):
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests/run.sh", tmp_path / "tests")
+    (tmp_path / "path.sh").write_text("install() { :; }\n")
+    (tmp_path / "faulty.py").write_text(fault)
+    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    status, out, _ = call(tmp_path / "tests/run.sh")
+    assert status
+    assert "faulty.py" in out
+    assert "1 passed" not in out
+    (tmp_path / "faulty.py").unlink()
+    status, out, _ = call(tmp_path / "tests/run.sh")
+    assert (status, "1 passed" in out) == (0, True)
+
+
+@pytest.mark.parametrize("script", ["tests/run.sh", ".ci/run"])
+def test_the_tests_are_those_of_the_scripts_own_checkout(tmp_path, script):
+    for folder in ("here", "there"):
+        (tmp_path / folder / Path(script).parent).mkdir(parents=True)
+    for name in ("tests/run.sh", script):
+        (tmp_path / "here" / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / "here" / name)
+    (tmp_path / "here/path.sh").write_text("echo $PWD; exit\n")
+    (tmp_path / "link").symlink_to(tmp_path / "here" / script)
+    assert call(script, cwd=tmp_path / "here", CDPATH=str(tmp_path / "there")) == (0, f"{tmp_path}/here\n", "")
+    assert call(tmp_path / "link") == (0, f"{tmp_path}/here\n", "")
