@@ -28,6 +28,7 @@ from steps.ali.directory import Alignments, copy_model_files, read_alignments
 from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.output import fingerprint, output_dir
+from steps.feats.options import NETWORK_TYPE
 from steps.feats.reader import load_features, training_options
 from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
@@ -92,7 +93,7 @@ def train_nnet(
     """
     check_pair(model, training)
     asgd.check()
-    options = training_options(feats, "fbank")
+    options = training_options(feats, NETWORK_TYPE)
     transitions = read_transition_model(ali)
     check_states(dev_ali, ali, "align both sets with the same model")
     check_lang(lang, ali)

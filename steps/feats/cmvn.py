@@ -7,10 +7,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from steps.feats.fbank import fbank
 from steps.feats.frames import frame_length
-from steps.feats.mfcc import mfcc
-from steps.feats.options import FeatureOptions, MfccOptions, raw_dim
+from steps.feats.options import FeatureOptions
+from steps.feats.registry import feature_type
 
 RANGE = 20 * math.log(10) / 10
 """No frame that is further below the speech level, 20 dB in nats, is speech."""
@@ -76,7 +75,7 @@ def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor
     Tensor (2, D + 1)
         See `cmvn_stats`: of all frames where none of the utterances holds speech; zeros where there is no frame.
     """
-    zeros = torch.zeros(2, raw_dim(options) + 1, dtype=torch.float64)
+    zeros = torch.zeros(2, options.dim + 1, dtype=torch.float64)
     everything, speech = zeros, zeros
     for matrix in features:
         everything = everything + cmvn_stats(matrix)
@@ -133,17 +132,14 @@ def speech_frames(levels: Tensor, lowest: float) -> Tensor:
 
 def frame_levels(features: Tensor, options: FeatureOptions) -> Tensor:
     """Mean of the log mel energies of each frame: (T,); with ``use_energy`` the frame's log energy."""
-    if not isinstance(options, MfccOptions):
-        return features.mean(1)
-    return features[:, 0] if options.use_energy else features[:, 0] / math.sqrt(options.num_mel_bins)
+    return feature_type(options).levels(features, options)
 
 
 @lru_cache
 def digital_silence(options: FeatureOptions) -> float:
     """The level of zeros."""
     zeros = torch.zeros(frame_length(options))
-    features = mfcc(zeros, options) if isinstance(options, MfccOptions) else fbank(zeros, options)
-    return frame_levels(features, options).item()
+    return frame_levels(feature_type(options).compute(zeros, options), options).item()
 
 
 def apply_cmvn(features: Tensor, stats: Tensor, norm_vars: bool) -> Tensor:

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from steps.base.errors import InputError
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import DataDir, read_utterance_audio
-from steps.feats.fbank import fbank
 from steps.feats.frames import SCALE
-from steps.feats.mfcc import mfcc
-from steps.feats.options import FeatureOptions, MfccOptions
+from steps.feats.options import FeatureOptions
+from steps.feats.registry import feature_type
 
 
 def compute_features(samples: NDArray[Any], options: FeatureOptions, utterance: str = "") -> NDArray[Any]:
-    """Compute filterbanks or MFCC without deltas and normalisation.
+    """Compute an utterance's features, without deltas and normalisation.
 
     Parameters
     ----------
@@ -35,13 +34,14 @@ def compute_features(samples: NDArray[Any], options: FeatureOptions, utterance: 
     Raises
     ------
     InputError
-        When a feature is not finite: the samples were not, or were far beyond [-1, 1).
+        For a type of features that is not in the registry. When a feature is not finite: the samples were not, or were
+        far beyond [-1, 1).
     """
     signal = torch.as_tensor(samples, dtype=torch.float32)
     if options.dither:
         noise = torch.Generator().manual_seed(zlib.crc32(utterance.encode()))
         signal = signal + options.dither / SCALE * torch.randn(len(signal), generator=noise)
-    features = mfcc(signal, options) if isinstance(options, MfccOptions) else fbank(signal, options)
+    features = feature_type(options).compute(signal, options)
     return check_finite(features.numpy(), f"utterance '{utterance}'")
 
 

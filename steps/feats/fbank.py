@@ -40,6 +40,11 @@ def fbank(samples: Tensor, options: FeatureOptions) -> Tensor:
     return floored_log(energies, noise_energies(options))
 
 
+def fbank_levels(features: Tensor, options: FeatureOptions) -> Tensor:
+    """Give the mean of the log mel energies of each frame: (T,)."""
+    return features.mean(1)
+
+
 @lru_cache
 def noise_energies(options: FeatureOptions) -> Tensor:
     """Energy of the noise floor in each filter: (num_mel_bins,), float32.

@@ -47,3 +47,8 @@ def cepstral_transform(options: MfccOptions) -> Tensor:
     if Q:
         transform *= 1 + 0.5 * Q * torch.sin(math.pi * k / Q)
     return transform.float()
+
+
+def mfcc_levels(features: Tensor, options: MfccOptions) -> Tensor:
+    """Give the mean of the log mel energies of each frame: (T,); with ``use_energy`` the frame's log energy."""
+    return features[:, 0] if options.use_energy else features[:, 0] / math.sqrt(options.num_mel_bins)

@@ -77,6 +77,11 @@ class FbankOptions(FrameOptions):
     cmvn_norm_vars: bool = True
     deltas: int = 0
 
+    @property
+    def dim(self) -> int:
+        """Number of values in a stored frame, before deltas."""
+        return self.num_mel_bins
+
 
 @dataclass(frozen=True)
 class MfccOptions(FrameOptions):
@@ -107,19 +112,25 @@ class MfccOptions(FrameOptions):
     cmvn_norm_vars: bool = False
     deltas: int = 2
 
+    @property
+    def dim(self) -> int:
+        """Number of values in a stored frame, before deltas."""
+        return self.num_ceps
+
 
 FeatureOptions = FbankOptions | MfccOptions
+
+OPTIONS: dict[str, type[FbankOptions] | type[MfccOptions]] = {"fbank": FbankOptions, "mfcc": MfccOptions}
+"""The options of each type of features; `steps.feats.registry.TYPES` has what computes it."""
+
+NETWORK_TYPE, GMM_TYPE = "fbank", "mfcc"
+"""The types that networks and GMMs read from a set that has several."""
 
 APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
 """The options that the stored matrices and statistics do not depend on."""
 
 BEFORE_THESE = {"noise_floor": 0.0, "cmvn_frames": "all"}
 """What a model does that was made before there were these options."""
-
-
-def raw_dim(options: FeatureOptions) -> int:
-    """Dimension of the stored features, before deltas."""
-    return options.num_ceps if isinstance(options, MfccOptions) else options.num_mel_bins
 
 
 def to_json(options: FeatureOptions) -> dict[str, Any]:
@@ -150,11 +161,10 @@ def from_json(values: dict[str, Any], where: str = "feature options") -> Feature
     InputError
         For an unknown type or option, or a value out of range.
     """
-    kinds = {"fbank": FbankOptions, "mfcc": MfccOptions}
     values = BEFORE_THESE | values
-    kind = kinds.get(values.pop("type", None))
+    kind = OPTIONS.get(values.pop("type", ""))
     if kind is None:
-        raise InputError(f"{where}: 'type' has to be one of {', '.join(kinds)}")
+        raise InputError(f"{where}: 'type' has to be one of {', '.join(OPTIONS)}")
     known = [field.name for field in dataclasses.fields(kind)]
     for name in values:
         if name not in known:

@@ -21,9 +21,8 @@ from steps.feats.ark import read_array
 from steps.feats.cmvn import add_stats, apply_cmvn, speaker_stats
 from steps.feats.compute import check_finite, compute_features, utterance_samples
 from steps.feats.deltas import add_deltas
-from steps.feats.options import APPLIED_ON_READING, FeatureOptions, from_json, raw_dim, to_json
+from steps.feats.options import APPLIED_ON_READING, OPTIONS, FeatureOptions, from_json, to_json
 
-KINDS = ("fbank", "mfcc")
 SILENT = "silent"  # a list of the utterances that hold (almost) nothing but zeros
 
 
@@ -55,7 +54,7 @@ class Features(Mapping[str, NDArray[Any]]):
     @property
     def dim(self) -> int:
         """Number of values in a frame, deltas included."""
-        return raw_dim(self.options) * (self.options.deltas + 1)
+        return self.options.dim * (self.options.deltas + 1)
 
     def __getitem__(self, utterance: str) -> NDArray[Any]:
         speaker = self.utt2spk[utterance]
@@ -139,14 +138,17 @@ def training_options(data_dir: str | Path, kind: str) -> dict[str, Any]:
     Parameters
     ----------
     data_dir : path
-        A set that `steps.make_feats` wrote.
-    kind : {'fbank', 'mfcc'}
+        A set that `steps.make_feats` wrote, or one of the folders in it, which says of which type it is.
+    kind : str
+        Which of the set's types to take: fbank, mfcc.
 
     Raises
     ------
     InputError
-        When there are no such features.
+        When there are no such features; lists the known types when there is no such type.
     """
+    if kind not in OPTIONS:
+        raise InputError(f"there are no features of type '{kind}'; the types are {', '.join(OPTIONS)}")
     folder = _made_folder(Path(data_dir), kind)
     if folder is None:
         raise InputError(f"{data_dir}: there are no {kind} features; make them with steps.make_feats")
@@ -170,7 +172,7 @@ def utterance_text(data_dir: str | Path) -> dict[str, str]:
 
 def reference_text(data_dir: str | Path) -> dict[str, str]:
     """As `utterance_text`, with the transcripts of utterances that could not be used (see `left_out`)."""
-    places = [Path(data_dir), *(Path(data_dir) / kind for kind in KINDS)]
+    places = [Path(data_dir), *(Path(data_dir) / kind for kind in OPTIONS)]
     return {**utterance_text(data_dir), **next(filter(None, map(left_out, places)), {})}
 
 
@@ -180,7 +182,7 @@ def silent_utterances(data_dir: str | Path, utterances: Iterable[str], allow_com
     if (data_dir / "wav.scp").exists():
         data = read_data_dir(data_dir)
         return {utt for utt in utterances if is_silent(read_utterance_audio(data, utt, allow_commands)[0])}
-    notes = [place / SILENT for place in (data_dir, *(data_dir / kind for kind in KINDS))]
+    notes = [place / SILENT for place in (data_dir, *(data_dir / kind for kind in OPTIONS))]
     noted = next((read_table(note) for note in notes if note.is_file()), {})
     return noted.keys() & set(utterances)
 
@@ -191,7 +193,7 @@ def utterance_speakers(data_dir: str | Path) -> dict[str, str]:
 
 
 def _table_of(data_dir: Path, name: str) -> dict[str, str]:
-    places = [data_dir, *(data_dir / kind for kind in KINDS)]
+    places = [data_dir, *(data_dir / kind for kind in OPTIONS)]
     return read_table(next((place / name for place in places if (place / name).exists()), data_dir / name))
 
 
@@ -223,10 +225,10 @@ def _from_files(folder: Path, options: FeatureOptions) -> Features:
     if missing := sorted(set(entries) - set(utt2spk)):
         raise InputError(f"{folder}: utterance '{missing[0]}' is in feats.scp, but not in utt2spk")
     utt2spk = {utterance: utt2spk[utterance] for utterance in sorted(entries)}
-    raw = partial(_stored_features, entries, folder, raw_dim(options))
+    raw = partial(_stored_features, entries, folder, options.dim)
     stats = {}
     for speaker, entry in speakers.items():
-        matrix = _stored(entry, folder, (2, raw_dim(options) + 1), f"speaker '{speaker}'", np.float64)
+        matrix = _stored(entry, folder, (2, options.dim + 1), f"speaker '{speaker}'", np.float64)
         if not np.isfinite(matrix).all():
             for utterance in (utterance for utterance, its_speaker in utt2spk.items() if its_speaker == speaker):
                 raw(utterance)  # names the utterance and the frame that they come from

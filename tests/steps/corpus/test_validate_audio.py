@@ -81,4 +81,5 @@ def test_commands_are_problems_unless_allowed(make_data_dir, tmp_path):
     assert not problem.fixable
     assert find_problems(path, allow_commands=True) == []
     assert fix_data_dir(path, tmp_path / "fixed") == []
-    assert read_data_dir(tmp_path / "fixed").utterances == ["ann-1", "ann-2", "bob-1", "bob-2"]  # kept for a user who allows it
+    # kept for a user who allows it
+    assert read_data_dir(tmp_path / "fixed").utterances == ["ann-1", "ann-2", "bob-1", "bob-2"]
