@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def prepare_lang(
         Data directory of the training set, each word of which needs a pronunciation.
     dict_dir : Path
         Kaldi dict directory: lexicon.txt or lexiconp.txt, silence_phones.txt, nonsilence_phones.txt,
-        optional_silence.txt.
+        optional_silence.txt, and perhaps extra_questions.txt: sets of phones, one a line, that a tree may ask for.
     lang : Path
         The directory to make.
     oov_to_unk : bool
@@ -77,6 +78,9 @@ def prepare_lang(
         phones = _write_lexicon(part, variants, sil_prob)
         if position_dependent_phones:
             _write_positions(part, dictionary, phones)
+        questions = [*variants.extra_questions, *(position_questions(dictionary) if position_dependent_phones else [])]
+        if questions:
+            _write_sets(part / "phones/extra_questions", questions, phones)
         ids = {kind: [phones[p] for p in group] for kind, group in _phone_sets(variants).items()}
         write_topo(part / "topo", ids["silence"], ids["nonsilence"], silence_states, nonsilence_states)
         facts = {
@@ -152,19 +156,18 @@ def _write_lexicon(lang: Path, dictionary: Dictionary, sil_prob: float) -> dict[
 
 
 def _write_positions(lang: Path, dictionary: Dictionary, phones: dict[str, int]) -> None:
-    """Write which phones are variants of one, which of them have the same position, and each one's position."""
-    lists = {
-        "sets": silence_variants(dictionary) + nonsilence_variants(dictionary),
-        "extra_questions": position_questions(dictionary),
-    }
-    for kind, lines in lists.items():
-        _write_lines(lang / "phones" / f"{kind}.txt", [" ".join(names) for names in lines])
-        ids = [" ".join(str(phones[name]) for name in names) for names in lines]
-        _write_lines(lang / "phones" / f"{kind}.int", ids)
+    """Write which phones are variants of one, and each one's position."""
+    _write_sets(lang / "phones/sets", silence_variants(dictionary) + nonsilence_variants(dictionary), phones)
     boundaries = word_boundaries(dictionary)
     _write_lines(lang / BOUNDARIES, [f"{name} {position}" for name, position in boundaries.items()])
     numbered = [f"{phones[name]} {position}" for name, position in boundaries.items()]
     _write_lines((lang / BOUNDARIES).with_suffix(".int"), numbered)
+
+
+def _write_sets(path: Path, sets: Sequence[Sequence[str]], phones: Mapping[str, int]) -> None:
+    """Write sets of phones, one a line, by their names (.txt) and ids (.int)."""
+    _write_lines(path.with_suffix(".txt"), [" ".join(names) for names in sets])
+    _write_lines(path.with_suffix(".int"), [" ".join(str(phones[name]) for name in names) for names in sets])
 
 
 def _sorted(lexicon: list[Entry]) -> list[Entry]:

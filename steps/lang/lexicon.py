@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from steps.lang.symbols import EPSILON
 class Dictionary:
     """What a Kaldi dict directory holds.
 
-    `lexicon_path` is the file that the lexicon was read from, for messages.
+    `lexicon_path` is the file that the lexicon was read from, for messages; `extra_questions` are sets of phones that a
+    decision tree may ask for.
     """
 
     lexicon_path: Path
@@ -26,13 +27,15 @@ class Dictionary:
     silence_phones: list[str]
     nonsilence_phones: list[str]
     optional_silence: str
+    extra_questions: Sequence[Sequence[str]] = ()
 
 
 def read_dict_dir(path: str | Path) -> Dictionary:
     """Read and check a Kaldi dict directory.
 
     It holds ``lexiconp.txt`` (taken when both are there) or ``lexicon.txt``, ``silence_phones.txt``,
-    ``nonsilence_phones.txt`` (one or more phones a line) and ``optional_silence.txt``.
+    ``nonsilence_phones.txt`` (one or more phones a line), ``optional_silence.txt``, and perhaps ``extra_questions.txt``
+    (a set of phones a line).
 
     Raises
     ------
@@ -62,7 +65,8 @@ def read_dict_dir(path: str | Path) -> Dictionary:
     listed = spellings([*silence, *nonsilence])
     _check_phones(lexicon_path, lexicon, listed)
     lexicon = [entry._replace(phones=tuple(listed[phone] for phone in entry.phones)) for entry in lexicon]
-    return Dictionary(lexicon_path, lexicon, silence, nonsilence, optional[0])
+    questions = _read_questions(path / "extra_questions.txt", listed)
+    return Dictionary(lexicon_path, lexicon, silence, nonsilence, optional[0], questions)
 
 
 def _read_phones(path: Path) -> list[str]:
@@ -79,6 +83,20 @@ def _read_phones(path: Path) -> list[str]:
     if not phones:
         raise InputError(f"{path}: no phone is listed")
     return phones
+
+
+def _read_questions(path: Path, listed: Mapping[str, str]) -> list[list[str]]:
+    questions: list[list[str]] = []
+    for line, text in numbered_lines(path) if path.exists() else ():
+        phones = split_fields(text)
+        if unknown := [phone for phone in phones if phone not in listed]:
+            raise InputError(
+                f"{path}:{line}: {listing(unknown)} in neither silence_phones.txt nor nonsilence_phones.txt; name "
+                "phones as they are there"
+            )
+        if phones:
+            questions.append([listed[phone] for phone in phones])
+    return questions
 
 
 def _check_phones(path: Path, lexicon: Iterable[Entry], known: Collection[str]) -> None:

@@ -20,7 +20,7 @@ BOUNDARIES = Path("phones", "word_boundary.txt")  # in a lang directory: the pos
 
 
 def with_positions(dictionary: Dictionary) -> Dictionary:
-    """Put the variants of phones for their phones, in the lists and in the lexicon.
+    """Put the variants of phones in the place of the phones, in the lists, the lexicon and the extra questions.
 
     Raises
     ------
@@ -37,7 +37,16 @@ def with_positions(dictionary: Dictionary) -> Dictionary:
             "of another one by its position in the word; rename one of them"
         )
     lexicon = [entry._replace(phones=mark(entry.phones)) for entry in dictionary.lexicon]
-    return replace(dictionary, lexicon=lexicon, silence_phones=silence, nonsilence_phones=nonsilence)
+    phones = dictionary.silence_phones + dictionary.nonsilence_phones
+    variants = dict(zip(phones, silence_variants(dictionary) + nonsilence_variants(dictionary), strict=True))
+    questions = [[name for phone in question for name in variants[phone]] for question in dictionary.extra_questions]
+    return replace(
+        dictionary,
+        lexicon=lexicon,
+        silence_phones=silence,
+        nonsilence_phones=nonsilence,
+        extra_questions=questions,
+    )
 
 
 def mark(phones: Sequence[str]) -> tuple[str, ...]:

@@ -3,15 +3,20 @@ import subprocess
 import sys
 
 import kaldifst
+import numpy as np
 import pytest
 import yaml
 
 from steps.base.cli import command
 from steps.base.errors import InputError
-from steps.hmm.topology import read_topo
+from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
+from steps.hmm.topology import num_pdf_classes, read_topo
 from steps.hmm.training_graph import read_pronouncer
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
+from steps.tree.growing import TreeOptions, build_tree
+from steps.tree.questions import phone_questions
+from steps.tree.stats import TreeStats
 
 DICT = {
     "lexicon": "<UNK> SPN\nyes Y EH S\nno N OW\nknow N OW\nno N\n!SIL SIL\n",
@@ -276,3 +281,67 @@ def test_configuration_holds_the_defaults():
         options = yaml.safe_load(file)
     parameters = inspect.signature(prepare_lang).parameters
     assert options == {name: parameters[name].default for name in options}
+
+
+QUESTIONS = "N S\n\n  OW EH \nSIL\n"
+
+
+def test_extra_questions_of_the_dict_directory(corpus):
+    (corpus / "dict/extra_questions.txt").write_text(QUESTIONS)
+    run(corpus)
+    assert (corpus / "lang/phones/extra_questions.txt").read_text() == "N S\nOW EH\nSIL\n"
+    assert (corpus / "lang/phones/extra_questions.int").read_text() == "4 6\n5 3\n1\n"
+    topology = read_topo(corpus / "lang/topo")
+    assert read_extra_questions(corpus / "lang") == [{4, 6}, {3, 5}, {1}]
+    assert read_phone_sets(corpus / "lang", topology) == [{phone} for phone in topology]
+
+
+def test_extra_questions_have_all_positions(corpus):
+    run(corpus, position_dependent_phones=True)
+    without = (corpus / "lang/phones/extra_questions.txt").read_text()
+    (corpus / "dict/extra_questions.txt").write_text("N S\nSIL\n")
+    run(corpus, position_dependent_phones=True)
+    expected = "N_B N_E N_I N_S S_B S_E S_I S_S\nSIL SIL_B SIL_E SIL_I SIL_S\n"
+    assert (corpus / "lang/phones/extra_questions.txt").read_text() == expected + without
+
+
+@pytest.mark.parametrize("content", [None, "", "\n \n"])
+def test_no_extra_questions(corpus, content):
+    if content is not None:
+        (corpus / "dict/extra_questions.txt").write_text(content)
+    run(corpus)
+    assert not list((corpus / "lang/phones").glob("extra_questions.*"))
+
+
+@pytest.mark.parametrize("phone", ["ZH", "N_B", "#1"])
+def test_extra_questions_about_unknown_phones_are_refused(corpus, phone):
+    (corpus / "dict/extra_questions.txt").write_text(f"N S\nOW {phone}\n")
+    message = rf"dict/extra_questions\.txt:2: {phone} in neither silence_phones\.txt nor nonsilence_phones\.txt; name"
+    with pytest.raises(InputError, match=message):
+        run(corpus, position_dependent_phones=True)
+    assert not (corpus / "lang").exists()
+
+
+def test_a_tree_can_ask_an_extra_question(corpus):
+    """Phone 3 sounds low after 4 and 7, high after 5 and 6; by their own sound, 4 goes with 5 and 6 with 7."""
+    (corpus / "dict/extra_questions.txt").write_text("N Y\n")
+    run(corpus)
+    topology = read_topo(corpus / "lang/topo")
+    middle = num_pdf_classes(topology[3]) // 2
+    windows = np.array([[0, phone, 0] for phone in (4, 5, 6, 7)] + [[left, 3, 0] for left in (4, 5, 6, 7)])
+    count, mean = np.full(8, 100.0), np.array([0.0, 1.0, 100.0, 101.0, -10.0, 10.0, 10.0, -10.0])
+    sums, squares = (count * mean)[:, None], (count * (mean**2 + 1))[:, None]
+    stats, silence = TreeStats(1, windows, np.full(8, middle), count, sums, squares), {1, 2}
+    sets, options = (
+        read_phone_sets(corpus / "lang", topology),
+        TreeOptions(num_leaves=100, min_gain=20, cluster_thresh=0),
+    )
+    pdfs = []
+    for extra in (read_extra_questions(corpus / "lang"), []):
+        questions = phone_questions(stats, topology, sets, silence, extra)
+        assert (frozenset({4, 7}) in questions) == bool(extra)
+        tree = build_tree(stats, topology, options, questions, sets, silence)
+        pdfs.append([tree.pdf([left, 3, 0], middle) for left in (4, 7, 5, 6)])
+    asked, not_asked = pdfs
+    assert asked[0] == asked[1] != asked[2] == asked[3]
+    assert not_asked != asked
