@@ -1,18 +1,13 @@
 """Show what a network of conf/nnet is made of, without training it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-import torch
-from tabulate import tabulate
-from torch import nn
-
-from nnet.config import ModelConfig
-from nnet.model import AcousticModel, count_parameters
 from nnet.ranges import Count
 from steps.base.cli import command
 from steps.base.nnet_file import read_nnet_file
+from steps.reporting.network import describe, layer_table, totals
 
 
 def nnet_info(file: Path, input_dim: Count = 40, output_dim: Count = 14247, json: bool = False) -> None:
@@ -39,131 +34,6 @@ def nnet_info(file: Path, input_dim: Count = 40, output_dim: Count = 14247, json
     config, _ = read_nnet_file(file)
     info = describe(config, input_dim, output_dim)
     print(dumps(asdict(info)) if json else f"{file}\n\n{layer_table(info)}\n\n{totals(info)}")
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """A layer: where it stands in the model, what it is, its weights' shapes by name, and how many they are."""
-
-    name: str
-    kind: str
-    shapes: dict[str, list[int]]
-    parameters: int
-    parameters_without_biases: int
-
-
-@dataclass(frozen=True)
-class NetworkInfo:
-    """A network; its latency is None where the first output waits for the whole utterance."""
-
-    input_dim: int
-    output_dim: int
-    layers: list[LayerInfo]
-    parameters: int
-    parameters_without_biases: int
-    multiply_adds_per_frame: int
-    latency_frames: int | None
-    left_context: int
-    right_context: int
-
-
-def describe(config: ModelConfig, input_dim: int, output_dim: int) -> NetworkInfo:
-    """Count what a network is made of.
-
-    Example
-    -------
-    >>> info = describe(ModelConfig(layers=1, cells=8, projection=4, delay=5), input_dim=3, output_dim=10)
-    >>> info.parameters, info.parameters_without_biases, info.latency_frames
-    (362, 320, 5)
-    """
-    with torch.device("meta"):  # shapes only
-        model = AcousticModel(config, input_dim, output_dim)
-    layers = [layer_info(f"layers.{i}", layer_kind(config), layer) for i, layer in enumerate(model.layers)]
-    return NetworkInfo(
-        input_dim,
-        output_dim,
-        [*layers, layer_info("output", "softmax", model.output)],
-        count_parameters(model),
-        count_parameters(model, biases=False),
-        # a frame meets every matrix and every peephole once: one multiplication and addition for each of their numbers
-        multiply_adds_per_frame=count_parameters(model, biases=False),
-        latency_frames=latency(config),
-        left_context=config.left_context,
-        right_context=config.right_context,
-    )
-
-
-def layer_info(name: str, kind: str, layer: nn.Module) -> LayerInfo:
-    """Describe one layer."""
-    shapes = {weights: list(w.shape) for weights, w in layer.named_parameters()}
-    return LayerInfo(name, kind, shapes, count_parameters(layer), count_parameters(layer, biases=False))
-
-
-def layer_kind(config: ModelConfig) -> str:
-    """Name the layers of a network.
-
-    Example
-    -------
-    >>> [layer_kind(c) for c in (ModelConfig(projection=4), ModelConfig(direction="both"), ModelConfig(kind="rnn"))]
-    ['lstmp', 'bidirectional lstm', 'rnn']
-    """
-    kind = config.kind + ("p" if config.projection else "")
-    return {"forward": "", "backward": "backward ", "both": "bidirectional "}[config.direction] + kind
-
-
-def latency(config: ModelConfig) -> int | None:
-    """Frames that a network has to hear after the one that it labels; None: all that follow."""
-    if config.kind == "dnn":
-        return config.right_context
-    return config.delay if config.carries_state else None
-
-
-def layer_table(info: NetworkInfo) -> str:
-    """Lay out the layers for reading."""
-    header = ["layer", "kind", "weights", "parameters", "without biases"]
-    rows = [
-        [layer.name, layer.kind, shapes_text(layer.shapes), *map(_with_commas, _counts(layer))] for layer in info.layers
-    ]
-    align = ("left", "left", "left", "right", "right")
-    return tabulate([*rows, ["total", "", "", *map(_with_commas, _counts(info))]], header, colalign=align)
-
-
-def shapes_text(shapes: dict[str, list[int]]) -> str:
-    """Write shapes beside the weights' own names, the directions of a layer below one another.
-
-    Example
-    -------
-    >>> shapes_text({"directions.0.W_x": [32, 3], "directions.0.b": [32]})
-    'W_x 32×3, b 32'
-    """
-    lines: dict[str, list[str]] = {}
-    for name, shape in shapes.items():
-        module, _, weights = name.rpartition(".")
-        lines.setdefault(module, []).append(f"{weights} {'×'.join(map(str, shape))}")
-    return "\n".join(map(", ".join, lines.values()))
-
-
-def totals(info: NetworkInfo) -> str:
-    """Lay out the figures of the whole network for reading."""
-    frames = "the whole utterance" if info.latency_frames is None else f"{info.latency_frames} frames"
-    rows = [
-        ["input", f"{info.input_dim} features"],
-        ["output", f"{info.output_dim:,} pdfs"],
-        ["parameters", f"{info.parameters:,} ({info.parameters / 1e6:.2f}M)"],
-        ["  without biases", f"{info.parameters_without_biases:,} ({info.parameters_without_biases / 1e6:.2f}M)"],
-        ["multiply-adds per frame", f"{info.multiply_adds_per_frame:,} (every matrix and every peephole once)"],
-        ["latency", frames],
-        ["context (left, right)", f"{info.left_context}, {info.right_context} frames"],
-    ]
-    return tabulate(rows, tablefmt="plain", disable_numparse=True, preserve_whitespace=True)
-
-
-def _counts(info: LayerInfo | NetworkInfo) -> tuple[int, int]:
-    return info.parameters, info.parameters_without_biases
-
-
-def _with_commas(number: int) -> str:
-    return f"{number:,}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import pytest
 from nnet.config import ModelConfig, TrainConfig
 from steps.base.cli import command
 from steps.base.nnet_file import read_nnet_file
-from steps.nnet_info import describe, nnet_info
+from steps.nnet_info import nnet_info
+from steps.reporting.network import describe
 
 PAPER = Path(__file__).parents[2] / "conf" / "nnet" / "paper"
 

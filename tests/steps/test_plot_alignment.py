@@ -7,7 +7,8 @@ from steps.base.errors import InputError
 from steps.corpus.ctm import Token
 from steps.corpus.data_dir import read_data_dir
 from steps.export_ctm import export_ctm
-from steps.plot_alignment import draw, plot_alignment, reference_tokens, spectrogram
+from steps.plot_alignment import plot_alignment
+from steps.reporting.alignment_picture import draw, reference_tokens, spectrogram
 
 
 @pytest.fixture

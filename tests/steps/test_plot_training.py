@@ -6,7 +6,8 @@ from PIL import Image
 
 from steps.base.cli import command
 from steps.base.errors import InputError
-from steps.plot_training import draw, plot_training, read_run
+from steps.plot_training import plot_training
+from steps.reporting.training import draw, read_run
 
 
 def lines(epochs=3, within=2, top=0.8):
