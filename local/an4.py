@@ -174,8 +174,8 @@ def prepare_an4(corpus: Path, data: Path) -> None:
     for name, part in sets.items():
         write_data_dir(data / name, part)
     write_dict_dir(data / "local/dict", lexicon)
-    with writing(data / "local/lm/corpus.arpa.gz") as part:
-        part.write_bytes(gzip.compress(model.encode("utf-8"), mtime=0))
+    with writing(data / "local/lm/corpus.arpa.gz") as file:
+        file.write_bytes(gzip.compress(model.encode("utf-8"), mtime=0))
     print(f"dev speakers, every tenth of the training speakers: {' '.join(sorted(dev))}")
     print_summary(sets, f"lexicon: {len(known)} words of etc/an4.dic, read as {form}")
 

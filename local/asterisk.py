@@ -21,8 +21,8 @@ from steps.lang.lexicon_file import read_any_lexicon
 
 RECIPE = Path(__file__).parent.parent / "recipes/asterisk"
 SPEAKERS = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru": "ivrvoice"}
-# Hashed with each transcript. The first number by which dev and test have 7.5 to 12 % of each language's utterances and
-# of its words, and no prompt is more than 30 % of one: a 200-word prompt would be half of a test set.
+# Hashed with each transcript. With this number, dev and test have 7.5 to 12 % of each language's utterances and of its
+# words, and no single prompt has more than 30 % of a set's words (a prompt of 200 words would be half of a test set).
 SPLIT = "271"
 RELEASES = "https://downloads.asterisk.org/pub/telephony/sounds/releases"
 TARBALL = "asterisk-core-sounds-{language}-wav-1.6.1.tar.gz"
@@ -201,8 +201,8 @@ def prepare_asterisk(corpus: Path, data: Path, language: str) -> None:
     for name, part in sets.items():
         write_data_dir(data / name, part)
     write_dict_dir(data / "local/dict", entries(lexicon))
-    with writing(data / "local/excluded.txt") as part:
-        part.write_text("".join(f"{name}\t{why}\n" for name, why in sorted(excluded.items())), encoding="utf-8")
+    with writing(data / "local/excluded.txt") as file:
+        file.write_text("".join(f"{name}\t{why}\n" for name, why in sorted(excluded.items())), encoding="utf-8")
     reasons = ", ".join(f"{n} {why}" for why, n in Counter(excluded.values()).most_common(3))
     print(f"{len(prompts)} prompts; {len(excluded)} left out ({reasons}, ...): {data}/local/excluded.txt")
     print_summary(sets, f"lexicon: {len(lexicon)} words, those of all sets (closed vocabulary)")
@@ -211,7 +211,8 @@ def prepare_asterisk(corpus: Path, data: Path, language: str) -> None:
 def _data_dir(
     prompts: Mapping[str, tuple[Path, str]], speaker: str, language: str, corrections: Sequence[Correction], data: Path
 ) -> DataDir:
-    wav, text = {}, {}
+    wav: dict[str, str] = {}
+    text: dict[str, str] = {}
     for name, (recording, raw) in prompts.items():
         utterance = f"{speaker}-{name.replace('/', '_')}"
         if utterance in wav:

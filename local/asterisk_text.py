@@ -170,4 +170,5 @@ def normalise(text: str, language: str, corrections: Iterable[Correction] = ()) 
 
 def _number(digits: str, language: str) -> str:
     value = float(digits.replace(",", ".")) if re.search("[.,]", digits) else int(digits)
-    return num2words(value, lang=language).replace(", ", " ").replace("-", " ")
+    words: str = num2words(value, lang=language)
+    return words.replace(", ", " ").replace("-", " ")

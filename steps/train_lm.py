@@ -50,19 +50,21 @@ def train_lm(data: Path, lang: Path, out: Path, lm: str = "bigram") -> None:
     with output_dir(out, mark="G.fst") as part:
         write_arpa(part / "lm.arpa", model)
         grammar_fst(part / "lm.arpa", lang / "words.txt", part / "G.fst")
+        counts = [len(table) for table in model.probs]
+        oov_rate = round(measured.oov / measured.words, 6)
         facts = {
             "lm": name,
             "order": model.order,
-            "ngrams": [len(table) for table in model.probs],
+            "ngrams": counts,
             "train_perplexity": round(measured.value, 3),
-            "oov_rate": round(measured.oov / measured.words, 6),
+            "oov_rate": oov_rate,
             "words": words_hash(lang / "words.txt"),
         }
         (part / "lm.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    counts = ", ".join(f"{count} {order}-grams" for order, count in enumerate(facts["ngrams"], start=1))
+    ngrams = ", ".join(f"{count} {order}-grams" for order, count in enumerate(counts, start=1))
     print(
-        f"{out}: {name}: {counts}; perplexity {measured.value:.2f} on the training text, "
-        f"{facts['oov_rate']:.2%} of whose words it lacks"
+        f"{out}: {name}: {ngrams}; perplexity {measured.value:.2f} on the training text, "
+        f"{oov_rate:.2%} of whose words it lacks"
     )
 
 

@@ -33,8 +33,8 @@ class _Parser(jsonargparse.ArgumentParser):
         place = "" if of_arguments else self.files
         sys.exit(f"error: {place}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
 
-    def format_help(self) -> str:
-        return re.sub(r"Annotated\[(\w+),(\s+[^]]+)\]", r"\1,\2", super().format_help())
+    def format_help(self, *formatter: Any) -> str:
+        return re.sub(r"Annotated\[(\w+),(\s+[^]]+)\]", r"\1,\2", super().format_help(*formatter))
 
 
 def _option_names(parser: jsonargparse.ArgumentParser) -> list[str]:
@@ -199,14 +199,14 @@ def _call(function: Callable[..., Any], arguments: Sequence[str]) -> None:
     switches = {p.name for p in parameters if p.annotation is bool}
     lists = {p.name: item for p in parameters if p.default is p.empty and (item := _item_type(p.annotation))}
     repeated = {p.name for p in parameters if p.name not in lists and _item_type(p.annotation)}
-    needed_flags = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    needed_flags: set[str | int] = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     description = inspect.getdoc(function) or ""
     # without abbreviations: a misspelt option must not pass for the beginning of another
     parser = _Parser(description=description.split("\nParameters\n")[0].strip(), allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     parser.add_function_arguments(function, as_positional=True, fail_untyped=True, skip={*lists, *needed_flags})
     if needed_flags:
-        others = {p.name for p in parameters} - needed_flags
+        others: set[str | int] = {p.name for p in parameters if p.name not in needed_flags}
         parser.add_function_arguments(function, as_group=False, fail_untyped=True, skip=others)
     helps = {p.arg_name: p.description or "" for p in docstring_parser.parse(description).params}
     for name, item in lists.items():  # jsonargparse would want such a list as one word, "[a, b]"

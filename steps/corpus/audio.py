@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import soundfile
@@ -205,13 +205,13 @@ def resample(samples: NDArray[Any], rate: int, to_rate: int) -> NDArray[Any]:
 def _opened(source: AudioSource, allow_commands: bool) -> Iterator[Sound]:
     if source.command is not None:
         file: BinaryIO = io.BytesIO(_run(source.command, allow_commands))
-    elif not source.path.is_file():
+    elif source.path is None or not source.path.is_file():
         raise InputError(f"{source}: there is no such audio file")
     elif not source.path.stat().st_size:
         raise InputError(f"{source}: the audio file is empty")
     else:
         try:  # a file without its name: soundfile then goes by content
-            file = os.fdopen(os.open(source.path, os.O_RDONLY), "rb")
+            file = cast(BinaryIO, os.fdopen(os.open(source.path, os.O_RDONLY), "rb"))
         except OSError as error:
             raise InputError(f"{source}: cannot be read ({error.strerror})") from error
     with file, open_sound(file, str(source)) as sound:

@@ -154,6 +154,7 @@ def good_segments(
 ) -> Iterator[tuple[str, Segment]]:
     """Keep the segments that are within a recording, as far as its length is known."""
     for utterance, segment in segments.items():
+        fault: str | None
         if segment.recording not in tables["wav.scp"]:
             fault = f"recording '{segment.recording}' is not in wav.scp"
         elif info := infos.get(segment.recording):

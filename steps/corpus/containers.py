@@ -44,13 +44,13 @@ def announced_frames(sound: soundfile.SoundFile, file: BinaryIO) -> int:
     elif sound.format == "NIST":
         position = file.tell()
         file.seek(0)
-        found = re.search(rb"sample_count -i (\d+)", file.read(1024))
+        count = re.search(rb"sample_count -i (\d+)", file.read(1024))
         file.seek(position)
-        announced = int(found[1]) if found else 0
+        announced = int(count[1]) if count else 0
     elif (found := re.search(_BYTES, log)) and not _is_unknown(found) and int(found[2]):
         promised, present = int(found[1]), int(found[2])
-        block = present // max(sound.frames, 1) if linear else 0
-        announced = promised // block if block else round(sound.frames * promised / present)
+        size = present // max(sound.frames, 1) if linear else 0
+        announced = promised // size if size else round(sound.frames * promised / present)
     return announced if sound.frames < announced < 2**40 else sound.frames
 
 
@@ -108,4 +108,4 @@ def count_in_flac(content: bytes, frames: int) -> bytes:
 def _flac_number(content: bytes) -> tuple[int, int]:
     """Find the place and the value of the 5 bytes that end in the 36 bits of the number of samples."""
     place = content.index(b"fLaC") + 21  # 4 + 4 bytes to STREAMINFO, 13 and a half in it
-    return place, int.from_bytes(content[place : place + 5])
+    return place, int.from_bytes(content[place : place + 5], "big")

@@ -292,9 +292,9 @@ def read_utterance_audio(data: DataDir, utterance: str, allow_commands: bool = F
     recording = data.recording(utterance)
     segment = data.segments.get(utterance)
     source = parse_wav_entry(data.wav[recording], data.path)
-    times = (segment.start, segment.end) if segment else (None, None)
+    start, end = (segment.start, segment.end) if segment else (None, None)
     try:
-        return read_audio(source, data.channels.get(recording), *times, allow_commands=allow_commands)
+        return read_audio(source, data.channels.get(recording), start, end, allow_commands)
     except InputError as error:
         raise InputError(f"utterance '{utterance}': {error}") from error
 

@@ -124,7 +124,7 @@ def _part(content: bytes, stream: list[_Frame]) -> Part:
     audio = b"".join(content[frame.start : frame.start + frame.length] for frame in frames)
     header = bytearray(content[head.start : head.start + head.length])
     tag = head.tag - head.start
-    flags = struct.unpack_from(">I", header, tag + 4)[0] if header[tag : tag + 4] in (b"Xing", b"Info") else 0
+    flags = struct.unpack_from(">I", header, tag + 4)[0] if bytes(header[tag : tag + 4]) in (b"Xing", b"Info") else 0
     if not flags & 1:
         return Part(_counting_header(content, head, len(frames)) + audio, 0)
     (announced,) = struct.unpack_from(">I", header, tag + 8)
@@ -138,9 +138,8 @@ def _part(content: bytes, stream: list[_Frame]) -> Part:
 def _counting_header(content: bytes, like: _Frame, count: int) -> bytes:
     """Make a header frame for a stream without one."""
     first = content[like.start : like.start + 4]
-    for bitrate in range(1, 15):
-        head = bytes([0xFF, first[1] | 1, bitrate << 4 | first[2] & 0x0C, first[3]])  # neither checksum nor padding
-        frame = _frame(head, 0)
-        if frame and frame.length >= _ROOM:
-            break
+    # neither checksum nor padding
+    heads = (bytes([0xFF, first[1] | 1, bitrate << 4 | first[2] & 0x0C, first[3]]) for bitrate in range(1, 15))
+    possible = [(head, frame) for head in heads if (frame := _frame(head, 0))]
+    head, frame = next((pair for pair in possible if pair[1].length >= _ROOM), possible[-1])
     return (head + bytes(frame.tag - 4) + b"Xing" + struct.pack(">II", 1, count)).ljust(frame.length, b"\0")

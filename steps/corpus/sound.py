@@ -108,7 +108,8 @@ class Sound:
         InputError
             When more is missing, and for NaN and infinite samples.
         """
-        pieces, faults, begin = [np.empty(0, np.float32)], [], 0
+        pieces: list[NDArray[Any]] = [np.empty(0, np.float32)]
+        faults, begin = [], 0
         for stream in self.streams:
             start, end = max(first - begin, 0), min(last - begin, stream.file.frames)
             if start < end:

@@ -38,7 +38,7 @@ def apply_affine(W: NDArray[Any], features: NDArray[Any]) -> NDArray[Any]:
             f"a transform of {rows} x {columns} is for features of {columns} dimensions, or {columns - 1} with an "
             f"offset; these have {dim}: take the features that it was estimated on"
         )
-    transformed = features @ W[:, :dim].T
+    transformed: NDArray[Any] = features @ W[:, :dim].T
     if columns > dim:
         transformed += W[:, dim]
     return transformed.astype(features.dtype, copy=False)

@@ -95,7 +95,7 @@ def power_spectra(samples: Tensor, options: FrameOptions) -> Iterator[tuple[slic
 def log_energy(samples: Tensor, options: FrameOptions) -> Tensor:
     """Log energy of each frame without its mean, before pre-emphasis and window (Kaldi's ``raw_energy``): (T,)."""
     frames = samples.unfold(0, frame_length(options), frame_shift(options))
-    blocks = [(block - block.mean(1, keepdim=True)).square_().sum(1) for block in frames.split(BLOCK)]
+    blocks = [(block - block.mean(1, keepdim=True)).square_().sum(1) for block in torch.split(frames, BLOCK)]
     floor = torch.tensor(options.noise_floor**2 * frame_length(options))
     return floored_log(torch.cat(blocks) * SCALE**2, floor)
 

@@ -129,7 +129,7 @@ NETWORK_TYPE, GMM_TYPE = "fbank", "mfcc"
 APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
 """The options that the stored matrices and statistics do not depend on."""
 
-BEFORE_THESE = {"noise_floor": 0.0, "cmvn_frames": "all"}
+BEFORE_THESE: dict[str, Any] = {"noise_floor": 0.0, "cmvn_frames": "all"}
 """What a model does that was made before there were these options."""
 
 

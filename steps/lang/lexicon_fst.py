@@ -10,7 +10,7 @@ from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.output import writing
 from steps.lang.fst_arrays import read_fst
-from steps.lang.lexicon import Entry
+from steps.lang.lexicon_file import Entry
 from steps.lang.symbols import BACKOFF
 from steps.lang.table_hash import PHONES, WORDS, check_same, lang_tables
 

@@ -78,7 +78,7 @@ def _below_one(discount: float, table: dict[Ngram, CountsForHistory]) -> float:
     """
     if discount < 1:
         return discount
-    once = sum(count == 1 for group in table.values() for count in group.word_to_count.values())
+    once: int = sum(count == 1 for group in table.values() for count in group.word_to_count.values())
     return once / (once + 2)
 
 
