@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,40 @@ def test_tests_stop_at_what_ruff_finds(tmp_path, fault):
     (tmp_path / "faulty.py").unlink()
     status, out, _ = call(tmp_path / "tests/run.sh")
     assert (status, "1 passed" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "installed"),
+    [
+        ([], "requirements.txt requirements-test.txt requirements-cluster.txt"),
+        (["-k", "lstm"], "requirements.txt requirements-test.txt"),
+    ],
+)
+def test_only_the_run_of_all_tests_installs_ray(tmp_path, arguments, installed):
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests/run.sh", tmp_path / "tests")
+    (tmp_path / "path.sh").write_text('install() { echo "$*"; exit; }\n')
+    assert call(tmp_path / "tests/run.sh", *arguments) == (0, f"{installed}\n", "")
+
+
+HIDE_RAY = """
+import sys
+from importlib.machinery import PathFinder
+class WithoutRay(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.split(".")[0] in ("ray", "grpc") else super().find_spec(name, path, target)
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutRay
+"""
+
+
+def test_without_ray_its_tests_are_skipped_and_say_so(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(HIDE_RAY)
+    files = ["tests/nnet/asgd/test_cluster.py", "tests/nnet/asgd/test_config.py", "nnet/asgd"]
+    status, out, _ = call(sys.executable, "-m", "pytest", "-rs", *files, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert status == 0, out
+    assert "Ray is not installed; tests/run.sh without arguments installs it" in out
+    assert "SKIPPED [1]" in out
 
 
 @pytest.mark.parametrize("script", ["tests/run.sh", ".ci/run"])

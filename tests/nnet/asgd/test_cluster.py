@@ -10,6 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed; tests/run.sh without arguments installs it")
+
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from nnet.asgd.cluster import RayServer
