@@ -58,7 +58,7 @@ def download_asterisk(folder: Path, language: str) -> Path:
     Raises
     ------
     InputError
-        When neither can be had; the message tells why.
+        When neither can be had; the message says why.
     """
     unpacked = folder / f"asterisk-core-sounds-{language}"
     if unpacked.exists():

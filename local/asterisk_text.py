@@ -90,7 +90,7 @@ def read_prompts(path: Path) -> dict[str, str]:
 
 
 def correct_prompts(prompts: Mapping[str, str], corrections: Iterable[Correction]) -> dict[str, str]:
-    """Apply the corrections of single prompts. Those that find nothing wrong, as with another release, are told of.
+    """Apply the corrections of single prompts; print those that do not apply, as with another release.
 
     Example
     -------

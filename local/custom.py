@@ -141,7 +141,7 @@ def copy_dict_dir(source: Path, target: Path) -> str:
         missing.insert(0, "lexicon.txt or lexiconp.txt")
     if missing:
         raise InputError(f"{source}: not a dict directory, it lacks {', '.join(missing)}")
-    read_dict_dir(source)  # so that what is wrong is said of this directory, not of the copy
+    read_dict_dir(source)  # errors then name this directory, not the copy
     with output_dir(target) as part:
         for file in sorted(source.iterdir()):
             if file.is_file():
@@ -225,7 +225,7 @@ def prepare_custom(
 
 
 def _remove_earlier(data: Path, sets: Mapping[str, Path]) -> None:
-    """Remove the sets that an earlier call wrote and this one does not, so that nothing goes on using them."""
+    """Remove the sets that an earlier call wrote and this one does not, so that nothing uses them any longer."""
     listed = data / "local/sets"
     for name in listed.read_text(encoding="utf-8").split("\n") if listed.is_file() else []:
         if name and name not in sets:

@@ -25,7 +25,7 @@ def download_festvox_ru(folder: Path) -> Path:
     Raises
     ------
     InputError
-        When it cannot be had; the message tells why.
+        When it cannot be had; the message says why.
     """
     unpacked = folder / PACKAGE
     if not unpacked.exists():

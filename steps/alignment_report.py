@@ -33,7 +33,7 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
     out : Path
         The directory to write into.
     data : Path
-        Data directory with the audio: tells where in the recordings the utterances are, and which were left out.
+        Data directory with the audio, for the utterances' places in the recordings and for those that were left out.
     worst : int
         How many utterances report.md lists by each of these three.
     """

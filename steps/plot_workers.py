@@ -25,12 +25,14 @@ def plot_workers(exp: Path, out: Path = Path("workers.png")) -> None:
     Raises
     ------
     InputError
-        When train.jsonl tells nothing of workers, and for a format that cannot be written.
+        When train.jsonl has no figures of workers, and for a format that cannot be written.
     """
     check_format(out)
     lines = [line for line in read_log(exp) if "workers" in line]
     if not lines:
-        raise InputError(f"{exp}: train.jsonl tells nothing of workers; was it trained by one, or for a moment only?")
+        raise InputError(
+            f"{exp}: train.jsonl has no figures of workers; was it trained by one worker, or for a moment only?"
+        )
     save_figure(draw(lines), out, dpi=150)
     print(f"{table(lines)}\n\n{out} is written")
 

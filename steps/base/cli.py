@@ -45,7 +45,7 @@ def _suggestion(message: str, known: Sequence[str]) -> str:
     if not re.search(r"not accept|unrecognized", message):
         return ""
     leaves = {name.rsplit(".", 1)[-1]: name for name in known}
-    # of a file's key the name stands last: "Group 'fbank' does not accept option 'num_bin'"
+    # a file's key comes last in the message: "Group 'fbank' does not accept option 'num_bin'"
     unknown = re.findall(r"--([\w.]+)", message) or re.findall(r"'([\w.]+)'", message)[-1:]
     for name in unknown:
         near = difflib.get_close_matches(name.rsplit(".", 1)[-1], leaves, n=1)

@@ -44,7 +44,7 @@ def writing(path: str | Path) -> Iterator[Path]:
 
 
 def beside(name: str, what: str) -> str:
-    """Name a hidden file for a while beside another one; where that would be too long, the name's hash stands for it.
+    """Name a temporary hidden file beside another one; a name that would be too long is replaced by its hash.
 
     Example
     -------
@@ -86,7 +86,7 @@ def output_dir(path: str | Path, key: str | None = None, mark: str | None = None
         The directory to make.
     key : str, optional
         What the result depends on (see `fingerprint`). A partial directory that a failed or stopped run left behind
-        under the same key is given again, so that the step can go on from what is in it; any other is removed first.
+        under the same key is given again, so that the step can continue from what is in it; any other is removed first.
     mark : str, optional
         A file by which a directory of this kind is known.
 
@@ -118,9 +118,7 @@ def _begin(part: Path, key: str | None) -> None:
     key_file = part / KEY
     if part.exists() and (key is None or not key_file.exists() or key_file.read_text() != key):
         if key is not None:
-            print(
-                f"{part}: left by a run that failed or was stopped, of other settings or inputs; this one starts anew"
-            )
+            print(f"{part}: left by a failed or stopped run with other settings or inputs; starting from the beginning")
         shutil.rmtree(part)
     make_dir(part)
     if key is not None:
@@ -209,7 +207,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def make_dir(path: Path) -> None:
-    """Make a directory and those above it, as far as they are not there.
+    """Make a directory and those above it where they are missing.
 
     Raises
     ------

@@ -256,7 +256,7 @@ def _run(command: str, allow_commands: bool) -> bytes:
 
 
 def write_audio(path: Path, samples: NDArray[Any], rate: int, subtype: str) -> None:
-    """Write samples to a file of the kind that its suffix tells.
+    """Write samples to a file in the format of its suffix.
 
     Parameters
     ----------

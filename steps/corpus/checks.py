@@ -63,7 +63,7 @@ def load(path: Path, name: str, problems: list[Problem]) -> Table:
     """Read a table's usable lines."""
     if not (path / name).is_file():
         return {}
-    # an empty transcript is told of as such, and not as a line with too few fields
+    # an empty transcript is reported as such, not as a line with too few fields
     rows, faults = scan_table(path / name, min_fields=1 if name == "text" else 2, verbatim=name == "wav.scp")
     derived = name == "spk2utt" and (path / "utt2spk").is_file()  # made again from utt2spk, whatever it says
     for fault in faults:
@@ -244,7 +244,9 @@ def check_spk2utt(path: Path, tables: dict[str, Table], problems: list[Problem])
     if not (path / "utt2spk").is_file():
         return
     utt2spk = {row.id: row.rest for row in tables["utt2spk"].values()}
-    unclear = {utterance for utterance, speaker in utt2spk.items() if len(split_fields(speaker)) > 1}  # told of already
+    unclear = {
+        utterance for utterance, speaker in utt2spk.items() if len(split_fields(speaker)) > 1
+    }  # reported already
     expected = speakers({utterance: speaker for utterance, speaker in utt2spk.items() if utterance not in unclear})
     for speaker in sorted({*expected, *tables["spk2utt"]}):
         row = tables["spk2utt"].get(speaker, Row(0, speaker, ""))

@@ -1,4 +1,4 @@
-"""What the header of an audio file tells of its length, and what it leaves open."""
+"""The length of an audio file as its header announces it, and headers that leave it open."""
 
 import re
 import struct
@@ -9,7 +9,7 @@ import soundfile
 
 _FRAMES = r"(?m)^ *Frames +: (\d+)"
 _BYTES = r"(?m)^ *(?:data|Data Size|BODY) *: (\d+) \(should be (\d+)\)"
-_LOGGED_FRAMES = {  # where libsndfile's log of the header tells of a number of samples
+_LOGGED_FRAMES = {  # how libsndfile's log of the header prints the number of samples
     "AIFF": _FRAMES,
     "AVR": _FRAMES,
     "MPC2K": _FRAMES,
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 def announced_frames(sound: soundfile.SoundFile, file: BinaryIO) -> int:
-    """Give the number of samples of a channel that a file's header tells of; what is there where it tells none."""
+    """Give a channel's number of samples by the header, or as many as are there if it announces none."""
     log, announced = sound.extra_info, 0
     linear = sound.subtype.startswith(("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW"))
     if sound.format in _LOGGED_FRAMES:
@@ -55,12 +55,12 @@ def announced_frames(sound: soundfile.SoundFile, file: BinaryIO) -> int:
 
 
 def _is_unknown(size: re.Match[str] | None) -> bool:
-    """Whether a size of 32 bits is one that programs write into a pipe, which do not know the length yet."""
+    """Whether a size of 32 bits is one that programs write into a pipe, when they do not know the length yet."""
     return size is not None and (0x7F000000 <= int(size[1]) <= 0x80000000 or int(size[1]) >= 0xFFFFF000)
 
 
 def without_size(content: bytes) -> bytes | None:
-    """Let a wav, RF64 or AU file whose header tells of no samples go on to the end of the file, as Kaldi reads wav.
+    """Extend a wav, RF64 or AU file whose header announces no samples to the end of the file, as Kaldi reads wav.
 
     Programs that write into a pipe, or were killed, leave the size 0.
 

@@ -221,7 +221,7 @@ def _same_ids(path: Path, name: str, table: dict[str, str], utterances: list[str
 def write_data_dir(path: str | Path, data: DataDir) -> None:
     """Write a data directory: wav.scp text utt2spk spk2utt and, where there are any, segments reco2file_and_channel.
 
-    Other files in the directory stay. wav.scp goes first and comes last, so that a half-written directory is none.
+    Other files in the directory are kept. wav.scp is removed first and written last: a half-written directory has none.
     Paths of audio that are relative to `data.path` become absolute when the directory is another one.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""MPEG audio (MP3): its frames, one after another, and the header frame that tells how many there are."""
+"""MPEG audio (MP3): its frames, and the header frame with their number."""
 
 import struct
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class _Frame(NamedTuple):
 def mpeg_parts(content: bytes) -> list[Part] | None:
     """Cut an MP3 file into its streams, each behind a header frame that counts the frames that are there.
 
-    libsndfile reads as many frames as a file's first Xing or Info frame tells, and guesses their number from the first
+    libsndfile reads as many frames as a file's first Xing or Info frame says, and guesses their number from the first
     one's size where there is no such frame: of a variable bit rate, or of files joined by ``cat``, it loses a part.
 
     Parameters
@@ -117,7 +117,7 @@ def _is_header(content: bytes, frame: _Frame) -> bool:
 def _part(content: bytes, stream: list[_Frame]) -> Part:
     """Put a stream's frames behind a header frame with their number.
 
-    The encoder's own stays where there is one, as it tells as well what to cut off at the beginning and the end.
+    The encoder's own is kept if there is one, as it also says what to cut off at the beginning and the end.
     """
     head = stream[0]
     frames = stream[1:] if _is_header(content, head) else stream

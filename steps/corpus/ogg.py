@@ -23,8 +23,8 @@ class _Page(NamedTuple):
 def ogg_parts(content: bytes) -> list[Part] | None:
     """Cut an Ogg file into the streams that follow one another in it, of which libsndfile reads the first only.
 
-    A page tells the time at its end in front of the sound, and the last one says that it is the last: where that page
-    is cut off, it is known how much is missing, where another one is, it is not.
+    The head of a page has the time at the page's end, and the last page is marked as the last. If the last page is cut
+    off, it is known how much is missing; if another one is, it is not.
 
     Parameters
     ----------

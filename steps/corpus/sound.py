@@ -1,4 +1,4 @@
-"""The sound of an opened file: all of it, whatever its header tells."""
+"""All samples of an opened audio file, whatever length its header announces."""
 
 import io
 import math
@@ -37,7 +37,7 @@ class AudioInfo:
     frames : int
         Samples in each channel.
     announced : int
-        How many its header tells of, where these are more; otherwise the same number.
+        How many its header announces, where these are more; otherwise the same number.
     silent : bool
         Whether it was read and nearly all samples of the channel are the same, zeros mostly (see `is_silent`).
     """
@@ -55,13 +55,13 @@ class AudioInfo:
 
     @property
     def missing(self) -> float:
-        """Seconds that the header tells of and that are not there."""
+        """Seconds that the header announces and that are not there."""
         return (self.announced - self.frames) / self.rate
 
 
 @dataclass
 class _Stream:
-    """A stream of a file, and the sample that it stands at: not all formats tell that, or can be sought in."""
+    """A stream of a file and the sample it is at: not all formats report that, or allow seeking."""
 
     file: soundfile.SoundFile
     place: int = 0
@@ -96,7 +96,7 @@ class Sound:
 
     @property
     def exact(self) -> bool:
-        """Whether the samples are there as the header tells, and are finite numbers: PCM without compression."""
+        """Whether all announced samples are there and finite without decoding them: PCM without compression."""
         files = [stream.file for stream in self.streams]
         return all(file.subtype.startswith("PCM_") and file.format != "FLAC" for file in files)
 
@@ -178,7 +178,7 @@ def open_sound(file: BinaryIO, name: str) -> Iterator[Sound]:
     Raises
     ------
     InputError
-        When it is not audio, holds no samples, or lacks `MAX_MISSING` seconds or more of what its header tells of.
+        When it is not audio, holds no samples, or lacks `MAX_MISSING` seconds or more of what its header announces.
     """
     with ExitStack() as stack:
 
@@ -248,7 +248,7 @@ def _describe(name: str, parts: list[soundfile.SoundFile], file: BinaryIO, missi
     if missing == math.inf:
         raise InputError(
             f"{name}: the audio file is truncated: it ends within {_UNITS[parts[0].format]}, "
-            f"{frames / rate:.3f} s are there and nothing tells how many are missing"
+            f"{frames / rate:.3f} s are there, and it is unknown how many are missing"
         )
     announced = announced_frames(parts[0], file) if len(parts) == 1 else frames
     return AudioInfo(rate, channels, frames, announced + round(missing * rate))
@@ -259,7 +259,7 @@ def _refuse_missing(name: str, info: AudioInfo, faults: list[str] | None = None)
     if info.missing >= MAX_MISSING:
         what = f"truncated or damaged ({'; '.join(faults)})" if faults else "truncated"
         raise InputError(
-            f"{name}: the audio file is {what}: its header tells of {info.announced} samples "
+            f"{name}: the audio file is {what}: its header announces {info.announced} samples "
             f"({info.announced / info.rate:.3f} s), but {info.frames} ({info.seconds:.3f} s) are there"
         )
 
@@ -279,10 +279,10 @@ def _count(content: bytes) -> tuple[int, str | None]:
 
 
 def _read(sound: soundfile.SoundFile, count: int) -> tuple[NDArray[Any], str | None]:
-    """Decode on from where the file stands.
+    """Decode from the file's present place.
 
     soundfile raises where a decoder stops and does not say how far it came, so the place of each sample is filled with
-    NaN beforehand. It also seeks after reading, to where the file stands: where only that fails, all was read.
+    NaN beforehand. It also seeks after reading, to its present place: where only that fails, all was read.
     """
     samples = np.full((count, sound.channels), np.nan, np.float32)
     try:

@@ -1,4 +1,4 @@
-"""Splits that stay as they are: of a corpus into sets, of a list into blocks."""
+"""Splits that do not change from run to run: of a corpus into sets, of a list into blocks."""
 
 import hashlib
 import re

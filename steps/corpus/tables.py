@@ -27,7 +27,7 @@ class Fault(NamedTuple):
     lost : bool
         Whether the line cannot be used.
     choice : bool
-        Whether it says something else than an earlier line, and nothing tells which of them is right.
+        Whether it contradicts an earlier line, so that only the user can know which is right.
     """
 
     line: int

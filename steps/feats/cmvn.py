@@ -90,7 +90,7 @@ def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
     Yields
     ------
     Tensor (2, D + 1)
-        `speaker_stats` of those frames. Each is computed anew, which takes time in proportion to its number.
+        `speaker_stats` of those frames. Each is computed from scratch, in time proportional to t.
     """
     return (speaker_stats([features[: t + 1]], options) for t in range(len(features)))
 

@@ -28,7 +28,7 @@ SILENT = "silent"  # a list of the utterances that hold (almost) nothing but zer
 
 @dataclass(frozen=True, eq=False)
 class Features(Mapping[str, NDArray[Any]]):
-    """Utterance id -> matrix (T, dim) of float32, computed or read anew each time; can be sent to other processes.
+    """Utterance id -> matrix (T, dim) of float32, computed or read at each access; can be sent to other processes.
 
     Parameters
     ----------

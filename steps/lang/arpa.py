@@ -132,8 +132,8 @@ def restrict(model: Arpa, vocabulary: Collection[str]) -> Arpa:
         p'(w | h) = p(w | h) / Z(h)          Z(h) = sum of p(w | h) over the vocabulary and </s>
         backoff'(h) = backoff(h) Z(h shortened) / Z(h)
 
-    so that every history's probabilities sum to 1, whatever the file's did. A model without other words is given
-    back as it is.
+    so that every history's probabilities sum to 1, whatever they sum to in the file. A model without other words is
+    returned unchanged.
     """
     vocabulary = {*vocabulary, BOS, EOS}
     kept = [{ngram: p for ngram, p in table.items() if vocabulary.issuperset(ngram)} for table in model.probs]
@@ -198,7 +198,7 @@ def read_arpa(path: str | Path) -> Arpa:
     backoffs: dict[Ngram, float] = {}
     for order, count in enumerate(counts, start=1):
         if text != f"\\{order}-grams:":
-            raise InputError(f"{place}: '{text}' stands where the section \\{order}-grams: should begin")
+            raise InputError(f"{place}: '{text}' is where the section \\{order}-grams: should begin")
         table: dict[Ngram, float] = {}
         place, text = _read_section(lines, path, order, table, backoffs, order < len(counts))
         if len(table) != count:
@@ -207,7 +207,7 @@ def read_arpa(path: str | Path) -> Arpa:
             )
         probs.append(table)
     if text != "\\end\\":
-        raise InputError(f"{place}: '{text}' stands where \\end\\ should")
+        raise InputError(f"{place}: '{text}' is where \\end\\ should be")
     for symbol in (BOS, EOS):
         if (symbol,) not in probs[0]:
             raise InputError(f"{path}: {symbol} is not among the 1-grams; train the model with sentence boundaries")

@@ -56,7 +56,7 @@ def read_fst(path: str | Path, made_by: str) -> kaldifst.StdVectorFst:
     Raises
     ------
     InputError
-        When it is missing, damaged or without a state; the message tells which step makes it.
+        When it is missing, damaged or without a state; the message names the step that makes it.
     """
     # a path that is not there is left to this message: OpenFst writes one of its own to stderr
     fst = kaldifst.StdVectorFst.read(str(path)) if Path(path).is_file() else None

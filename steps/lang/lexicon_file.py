@@ -42,9 +42,8 @@ class Row(NamedTuple):
 def read_lexicon(path: str | Path) -> list[Entry]:
     """Read Kaldi's ``lexicon.txt`` (``word phone phone ...``) or ``lexiconp.txt`` (``word probability phone ...``).
 
-    Which of the two it is, the name tells: that of a lexicon with probabilities begins with ``lexiconp``. All else is
-    taken as it stands. Entries that repeat an earlier one are left out, and said; words that differ only in their
-    Unicode form are one, spelled as the first.
+    A file whose name begins with ``lexiconp`` has probabilities. Entries that repeat an earlier one are left out with a
+    message; words that differ only in their Unicode form are one, spelled as the first.
 
     Returns
     -------
@@ -177,7 +176,7 @@ def _check_numbers(path: Path, rows: Sequence[Row], numbers: int) -> None:
             full = next((row for row in rows if _leading_numbers(row.fields) == numbers), None)
             instead = f"line {full.line} has {' '.join(full.fields[:numbers])}" if full else f"{path.name} has a number"
             raise InputError(
-                f"{path}:{row.line}: after the word stands '{' '.join(row.fields[:numbers])}' where {instead}; every "
+                f"{path}:{row.line}: '{' '.join(row.fields[:numbers])}' follows the word where {instead}; every "
                 "line has to have as many numbers between the word and its phones, or none"
             )
 
@@ -191,7 +190,7 @@ def _check_tabs(path: Path, lines: Sequence[tuple[int, str]], numbers: int) -> N
     for line, (word, *others) in before.items():
         if len(others) > most or not all(map(_is_number, others)):
             raise InputError(
-                f"{path}:{line}: before the first tab stands '{' '.join((word, *others))}', and a word cannot hold a "
+                f"{path}:{line}: '{' '.join((word, *others))}' comes before the first tab, and a word cannot hold a "
                 "space; write another character for it, or a tab where the word ends"
             )
 
@@ -267,7 +266,7 @@ def _entry(path: Path, row: Row, numbers: int) -> Entry:
             raise InputError(f"{place}: the phone '{phone}' of '{row.word}' is reserved; give it another name")
         if _has_point(phone):
             raise InputError(
-                f"{place}: '{phone}' stands among the phones of '{row.word}'; numbers, such as a probability, come "
+                f"{place}: '{phone}' is among the phones of '{row.word}'; numbers, such as a probability, come "
                 f"after the word, at most {MAX_NUMBERS}, and in every line"
             )
     return Entry(row.word, float(row.fields[0]) if numbers else 1.0, phones)

@@ -94,7 +94,7 @@ def read_lexicon_fst(lang: Path, name: str) -> kaldifst.StdVectorFst:
     Parameters
     ----------
     lang : Path
-        Its lang.json tells which these are; a directory of Kaldi's has none, and L is taken as it is.
+        Its lang.json has their hashes; a directory of Kaldi's has none, and its L is not checked.
     name : {'L.fst', 'L_disambig.fst'}
 
     Raises

@@ -1,4 +1,4 @@
-"""Hashes of symbol tables, which files carry whose numbers mean something through such a table alone."""
+"""Hashes of symbol tables, for the files whose numbers mean something only through such a table."""
 
 import hashlib
 import json

@@ -31,7 +31,7 @@ def describe_alignment(
     labeller : Labeller
         Names phones and times.
     recordings : DataDir, optional
-        Tells where in the recordings the utterances are, and which were left out.
+        For the utterances' places in the recordings and for those that were left out.
     """
     counts: Counter[tuple[int, tuple[int, ...]]] = Counter()
     for tids in aligned.tids.values():  # read twice, so that the phones of a large set are not all kept

@@ -9,7 +9,13 @@ from steps.base.output import writing
 
 
 def check_format(out: Path) -> None:
-    """Raise an InputError when no picture can be written under such a name."""
+    """Check that a picture can be written under this name.
+
+    Raises
+    ------
+    InputError
+        Lists the suffixes that a name can have.
+    """
     formats = Figure().canvas.get_supported_filetypes()
     if out.suffix[1:] not in formats:
         raise InputError(f"{out}: its name has to end in one of {', '.join(f'.{name}' for name in sorted(formats))}")

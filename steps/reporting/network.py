@@ -12,7 +12,7 @@ from nnet.model import AcousticModel, count_parameters
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """A layer: where it stands in the model, what it is, its weights' shapes by name, and how many they are."""
+    """A layer: its name in the model, its kind, the shapes of its weights by name, and their number."""
 
     name: str
     kind: str

@@ -17,7 +17,7 @@ TRAINING_LINE = {"linewidth": 0.9, "alpha": 0.6}
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a model's train.jsonl tells: the lines at the epochs' ends, and those of the training data."""
+    """The lines of a model's train.jsonl: those at the ends of epochs, and those of the training data."""
 
     name: str
     epochs: list[Line]

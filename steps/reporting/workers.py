@@ -25,7 +25,7 @@ def total_staleness(lines: list[Line]) -> NDArray[Any]:
 
 
 def most_workers(lines: list[Line]) -> int:
-    """The number of workers; a run can go on with more or fewer."""
+    """The highest number of workers; a run can be continued with more or fewer."""
     return max(len(line["workers"]) for line in lines)
 
 

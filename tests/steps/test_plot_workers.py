@@ -31,7 +31,7 @@ def test_picture_and_table(tmp_path, capsys):
 
 def test_wrong_input(tmp_path):
     exp = write(tmp_path / "lstmp", {})
-    with pytest.raises(InputError, match=r"lstmp: train.jsonl tells nothing of workers"):
+    with pytest.raises(InputError, match=r"lstmp: train.jsonl has no figures of workers"):
         plot_workers(exp, tmp_path / "workers.png")
     with pytest.raises(InputError, match=r"workers.doc: its name has to end in one of .*\.png"):
         plot_workers(exp, tmp_path / "workers.doc")

@@ -92,7 +92,7 @@ def test_resume_with_the_same_key_only(tmp_path, capsys):
     said = capsys.readouterr().out
     assert (
         said.count(
-            f"{partial}: left by a run that failed or was stopped, of other settings or inputs; this one starts anew"
+            f"{partial}: left by a failed or stopped run with other settings or inputs; starting from the beginning"
         )
         >= 1
     )

@@ -118,7 +118,7 @@ def write_infinite(path: Path) -> None:
 
 
 def cut(path: Path, **options: str) -> None:
-    """Two of three seconds, in a file whose header tells of three."""
+    """Two of three seconds, in a file whose header announces three."""
     soundfile.write(path, noise(3), RATE, **options)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
@@ -150,7 +150,7 @@ def write_damaged_flac(path: Path) -> None:
         (write_text, "not an audio file that libsndfile can read (Format not recognised.)"),
         (
             write_truncated_wav,
-            "the audio file is truncated: its header tells of 24000 samples (3.000 s), but 15992 (",
+            "the audio file is truncated: its header announces 24000 samples (3.000 s), but 15992 (",
         ),
         (write_truncated_flac, "the audio file is truncated or damaged (Error : flac decoder lost sync.): its header"),
         (write_damaged_flac, "the audio file is truncated or damaged (Error : unknown error in flac decoder.): its"),

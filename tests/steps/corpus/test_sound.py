@@ -52,7 +52,7 @@ def test_two_thirds_of_a_file_are_refused_with_both_numbers(write, kind):
     content = encoded(kind)
     source = write(content[: len(content) * 2 // 3])
     for function in (check_audio, read_audio):
-        with pytest.raises(InputError, match=r"trunc.*header tells of 48000 samples \(3\.000 s\), but \d+ \([12]\.\d"):
+        with pytest.raises(InputError, match=r"trunc.*header announces 48000 samples \(3\.000 s\), but \d+ \([12]\.\d"):
             function(source)
 
 
@@ -83,7 +83,7 @@ def test_ogg_that_is_cut_off(write, kind, subtype):
         assert 0 < info.missing < 0.5
         np.testing.assert_allclose(read_audio(source)[0], whole[: info.frames], atol=1e-6)
     else:
-        with pytest.raises(InputError, match=r"truncated: its header tells of 48000 samples \(3\.000 s\), but \d+ \("):
+        with pytest.raises(InputError, match=r"truncated: its header announces 48000 samples \(3\.000 s\), but \d+ \("):
             check_audio(write(content[:-10]))
     unmarked = write(content[: pages[-1]])  # between two pages: a writer that does not mark the end, for all one knows
     assert check_audio(unmarked).missing == 0
@@ -222,7 +222,7 @@ def test_no_samples_and_another_chunk(write):
 def test_a_large_wav_that_is_cut_off(write):
     content = bytearray(encoded("WAV"))
     content[40:44] = struct.pack("<I", 3_000_000_000)
-    with pytest.raises(InputError, match=r"header tells of 1500000000 samples \(93750\.000 s\), but 48000 \(3\."):
+    with pytest.raises(InputError, match=r"header announces 1500000000 samples \(93750\.000 s\), but 48000 \(3\."):
         check_audio(write(bytes(content)))
 
 

@@ -17,7 +17,7 @@ def test_bad_audio_all_at_once(make_data_dir, tmp_path):
     found = find_problems(path)
     assert [str(problem) for problem in found] == [
         f"wav.scp:1: 'ann-1': {path}/ann-1.wav: there is no such audio file",
-        f"wav.scp:2: 'ann-2': {path}/ann-2.wav: the audio file is truncated: its header tells of 16000 samples "
+        f"wav.scp:2: 'ann-2': {path}/ann-2.wav: the audio file is truncated: its header announces 16000 samples "
         "(2.000 s), but 12000 (1.500 s) are there",
         f"wav.scp:3: 'bob-1': {path}/bob-1.wav: the audio has 2 channels; choose one in reco2file_and_channel (a line "
         "'recording file A' or '... B'), or mix them",

@@ -62,7 +62,7 @@ def test_repeated_entries_are_dropped_and_said(tmp_path, capsys):
         ("lexicon.txt", "a AH\n# remark\n", r"lexicon.txt:2: the word '#' is reserved"),
         ("lexicon.txt", "a AH #1\n", r"lexicon.txt:1: the phone '#1' of 'a' is reserved"),
         ("lexicon.txt", "a <eps>\n", r"lexicon.txt:1: the phone '<eps>' of 'a' is reserved"),
-        ("lexicon.txt", "a 0.5 AH\n", r"lexicon.txt:1: '0.5' stands among the phones of 'a'"),
+        ("lexicon.txt", "a 0.5 AH\n", r"lexicon.txt:1: '0.5' is among the phones of 'a'"),
         ("lexiconp.txt", "a 0 AH\n", "lexiconp.txt:1: .* above 0 and up to 1"),
         ("lexiconp.txt", "a 1.5 AH\n", "'a 1.5 AH' .* above 0 and up to 1"),
         ("lexiconp.txt", "a nan AH\n", "above 0 and up to 1"),

@@ -100,16 +100,16 @@ def test_unicode_forms_of_a_word_are_one(tmp_path, capsys):
         ("b B IY\nread R, EH, D\n", "my.dict:2: 'R,' cannot be a phone"),
         ("read r eh d / r iy d\n", "my.dict:1: '/' cannot be a phone"),
         ("a AH\nread D\x0bX Y\n", r"my.dict:2: 'D\\x0bX' holds the control character U\+000B"),
-        ("a 0.5 AH\nb B IY\n", "my.dict:2: after the word stands 'B' where line 1 has 0.5; every line"),
-        ("a AH\nb 0.5 0.2 B IY\n", "my.dict:1: after the word stands 'AH' where line 2 has 0.5 0.2"),
+        ("a 0.5 AH\nb B IY\n", "my.dict:2: 'B' follows the word where line 1 has 0.5; every line"),
+        ("a AH\nb 0.5 0.2 B IY\n", "my.dict:1: 'AH' follows the word where line 2 has 0.5 0.2"),
         ("a 0.5 AH\nb 1.5 B IY\n", "my.dict:2: .* has to be a probability above 0 and up to 1"),
         ("a\t0.0\tAH\n", "my.dict:1: .* has to be a probability above 0 and up to 1"),
-        ("a 0.1 0.2 0.3 0.4 0.5 AH\n", "my.dict:1: '0.5' stands among the phones of 'a'"),
-        ("a AH 0.5\n", "my.dict:1: '0.5' stands among the phones of 'a'"),
-        ("b\tb\nNew York\tn u\n", "my.dict:2: before the first tab stands 'New York', and a word cannot hold a space"),
-        ("b\t0.5\tb\nRoute 66\tr u t\n", "my.dict:2: before the first tab stands 'Route 66'"),
-        ("b\t0.5\tb\nType 1\tt\n", "my.dict:2: before the first tab stands 'Type 1'"),
-        ("b 0.5\tb\nNew York\tn u\n", "my.dict:2: before the first tab stands 'New York'"),
+        ("a 0.1 0.2 0.3 0.4 0.5 AH\n", "my.dict:1: '0.5' is among the phones of 'a'"),
+        ("a AH 0.5\n", "my.dict:1: '0.5' is among the phones of 'a'"),
+        ("b\tb\nNew York\tn u\n", "my.dict:2: 'New York' comes before the first tab, and a word cannot hold a space"),
+        ("b\t0.5\tb\nRoute 66\tr u t\n", "my.dict:2: 'Route 66' comes before the first tab"),
+        ("b\t0.5\tb\nType 1\tt\n", "my.dict:2: 'Type 1' comes before the first tab"),
+        ("b 0.5\tb\nNew York\tn u\n", "my.dict:2: 'New York' comes before the first tab"),
         ("b B\na -0.5 A\n", r"my.dict:2: '-0\.5' is neither a phone nor a probability, .* above 0 and up to 1"),
         ("a +0.5 A\n", r"my.dict:1: '\+0\.5' is neither"),
         ("a -1 A\n", "my.dict:1: '-1' is neither"),
@@ -134,7 +134,7 @@ def test_kaldis_own_lexicon_is_taken_as_it_stands(tmp_path):
 
 def test_a_name_with_lexiconp_wants_probabilities(tmp_path):
     assert read(tmp_path, "a 1 AH\nb 1 B\n", "lexiconp.txt")[0] == [("a", 1, "AH"), ("b", 1, "B")]
-    with pytest.raises(InputError, match=r"lexiconp.txt:1: after the word stands 'AH' where lexiconp.txt has a number"):
+    with pytest.raises(InputError, match=r"lexiconp.txt:1: 'AH' follows the word where lexiconp.txt has a number"):
         read(tmp_path, "a\tAH\nb\tB\n", "lexiconp.txt")
 
 
