@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.base.stages import STAGES
+from steps.base.plan import STAGES
 from tests.scripts import RECIPES, ROOT, call, plan, refused
 
 

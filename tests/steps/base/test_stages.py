@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from steps.base.errors import InputError
-from steps.base.stages import STAGES, read_plan
+from steps.base.plan import STAGES, read_plan
 from tests.steps.base.conftest import ALL, FROM_MONO, FROM_NNET, ROOT
 
 pytestmark = pytest.mark.usefixtures("default_signals")
@@ -180,7 +180,7 @@ def test_every_stage_has_one_number_for_ever():
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["data", "tri4"], "the plan has a stage 'tri4'; add it to STAGES in steps.base.stages"),
+        (["data", "tri4"], "the plan has a stage 'tri4'; add it to STAGES in steps.base.plan"),
         (["data", "nnet", "mono"], "the plan has stage mono after stage nnet"),
     ],
 )
