@@ -8,4 +8,5 @@ requirements=(requirements.txt requirements-test.txt)
 install "${requirements[@]}"
 ruff check .
 ruff format --check .
+python -m mypy
 exec python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -1,6 +1,7 @@
 """The style of all files, and the test command itself."""
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.scripts import ROOT, SCRIPTS, call
+
+LONGEST = 400  # lines
 
 
 @pytest.mark.skipif(
@@ -24,13 +27,31 @@ def test_all_scripts_are_checked_and_executable():
     assert {name for name in SCRIPTS if os.access(ROOT / name, os.X_OK)} == set(SCRIPTS) - {"path.sh", "options.sh"}
 
 
-@pytest.mark.parametrize("fault", ["import os\n", "x = {  }\n"], ids=["check", "format"])
-def test_tests_stop_at_what_ruff_finds(tmp_path, fault):
+def test_no_file_is_long():
+    if not (ROOT / ".git").exists():
+        pytest.skip("only a git checkout says which files are the project's")
+    kinds = ("*.py", "*.sh", "*.md", "*.yaml", "*.yml")
+    names = call("git", "ls-files", "--cached", "--others", "--exclude-standard", *kinds)[1].split()
+    lines = {name: len((ROOT / name).read_text().splitlines()) for name in names if (ROOT / name).exists()}
+    assert {name: count for name, count in lines.items() if count > LONGEST} == {}
+
+
+def test_contributing_names_files_that_are_there():
+    named = re.findall(r"`((?:steps|nnet|local|recipes|conf|tests)/[^`]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not re.search(r"NAME|\*| ", name) and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "fault", ["import os\n", "x = {  }\n", 'x: int = "one"\n'], ids=["ruff check", "ruff format", "mypy"]
+)
+def test_tests_stop_at_what_the_checks_find(tmp_path, fault):
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests/run.sh", tmp_path / "tests")
     (tmp_path / "path.sh").write_text("install() { :; }\n")
+    (tmp_path / "mypy.ini").write_text("[mypy]\nfiles = .\n")
     (tmp_path / "faulty.py").write_text(fault)
-    (tmp_path / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    (tmp_path / "test_nothing.py").write_text("def test_nothing() -> None:\n    pass\n")
     status, out, _ = call(tmp_path / "tests/run.sh")
     assert status
     assert "faulty.py" in out
