@@ -7,7 +7,7 @@ from pathlib import Path
 from nnet.ranges import Count, NotNegative, Positive, Share
 from steps.acoustic.aligning import (
     POSTERIOR_SCALE,
-    Source,
+    AlignmentInputs,
     align_utterances,
     alignments_before,
     shifts_from,
@@ -22,7 +22,6 @@ from steps.ali.directory import (
 from steps.ali.shifts import check_drift
 from steps.ali.word_times import frame_times
 from steps.base.cli import command
-from steps.base.files import read_json
 from steps.base.output import output_dir, writing
 from steps.base.parallel import jobs
 from steps.hmm.viterbi import AlignOptions
@@ -86,19 +85,21 @@ def align_data(
         Number of processes.
     """
     old = alignments_before(before, model) if before else None  # before the work: what is wrong is said at once
-    with output_dir(ali, mark="ali.scp") as folder, jobs(nj) as run:
-        source = Source(data, lang, model, oov_to_unk, allow_commands, speakers)
-        aligned, failed = align_utterances(source, align, posterior_scale, run)
+    inputs = AlignmentInputs(
+        data=data, lang=lang, model_dir=model, oov_to_unk=oov_to_unk, allow_commands=allow_commands, speakers=speakers
+    )
+    with output_dir(ali, mark="ali.scp") as folder, jobs(nj, inputs) as run:
+        aligned, failed = align_utterances(inputs, align, posterior_scale, run)
         say_failed(failed)
         say_doubtful(aligned)
         check_failed(failed, len(aligned) + len(failed), max_failed)
         if old is not None:
-            shifts = shifts_from(old, aligned, frame_times(read_json(model / "model.json")["features"]).shift)
+            shifts = shifts_from(old, aligned, frame_times(inputs.model.features).shift)
             print(f"{ali}: {shifts}", flush=True)
             check_drift(shifts, max_shift)
             with writing(folder / "shifts.json") as file:
                 file.write_text(json.dumps({"before": str(before), **asdict(shifts)}, indent=1) + "\n")
-        write_alignment_dir(folder, ali, source, aligned, posterior_scale)
+        write_alignment_dir(folder, ali, inputs, aligned, posterior_scale)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
     doubtful = len(doubts_of(aligned))

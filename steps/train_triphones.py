@@ -9,7 +9,7 @@ from nnet.ranges import Count, Seed
 from steps.acoustic.model import lang_entry, write_gmm_model
 from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
-from steps.base.parallel import Run, jobs
+from steps.base.parallel import Jobs, jobs
 from steps.feats.reader import training_options, utterance_speakers
 from steps.gmm.blocks import Material, compile_blocks
 from steps.gmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
@@ -99,7 +99,7 @@ def _prepare(
     lda: LdaOptions,
     before: Transform,
     seed: int,
-    run: Run,
+    run: Jobs,
 ) -> Training:
     """Make all that EM goes on from, or find it there."""
     material = aligned.material

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.parallel import Run
+from steps.base.parallel import Jobs
 from steps.corpus.audio import resample, write_audio
 from steps.corpus.data_dir import DataDir, file_name, read_utterance_audio
 
@@ -48,7 +48,7 @@ def perturbed_id(identifier: str, factor: float) -> str:
 
 
 def perturb(
-    data: DataDir, factors: Sequence[float], audio: Path, final: Path, allow_commands: bool, run: Run
+    data: DataDir, factors: Sequence[float], audio: Path, final: Path, allow_commands: bool, run: Jobs
 ) -> DataDir:
     """Write the audio of a data directory at several speeds and describe it as a data directory.
 
@@ -61,7 +61,7 @@ def perturb(
         The folder to write wav files into, and where it will be in the end.
     allow_commands : bool
         Run commands in wav.scp.
-    run : Run
+    run : Jobs
         From `steps.base.parallel.jobs`.
 
     Raises

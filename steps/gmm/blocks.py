@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from steps.base.errors import InputError
 from steps.base.output import writing
-from steps.base.parallel import Run
-from steps.corpus.split import cut
+from steps.base.parallel import Jobs, split_into_blocks
 from steps.feats.reader import Features, load_features, utterance_text
-from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
+from steps.hmm.training_graph import TrainingLexicon, read_training_lexicon, training_graph
 from steps.hmm.transitions import TransitionModel, initial_transition_model
 from steps.hmm.tree import Tree, read_tree
 from steps.lang.fst_arrays import FstArrays
@@ -64,9 +63,9 @@ class Material:
         return found
 
 
-def compile_blocks(material: Material, utterances: Sequence[str], folder: Path, run: Run) -> list[Path]:
+def compile_blocks(material: Material, utterances: Sequence[str], folder: Path, run: Jobs) -> list[Path]:
     """Compile the blocks that are missing in a folder that holds ``topo`` and ``tree.json``."""
-    parts = cut(utterances)
+    parts = split_into_blocks(utterances)
     paths = [folder / f"block.{i}.npz" for i in range(len(parts))]
     missing = [(path, names) for path, names in zip(paths, parts, strict=True) if not path.exists()]
     run(partial(_compile, material), missing, "compiling graphs")
@@ -75,23 +74,23 @@ def compile_blocks(material: Material, utterances: Sequence[str], folder: Path, 
 
 def _compile(material: Material, item: tuple[Path, list[str]]) -> None:
     path, utterances = item
-    pronouncer = read_pronouncer(material.lang, material.oov_to_unk)
+    lexicon = read_training_lexicon(material.lang, material.oov_to_unk)
     tree, model = read_tree(path.with_name("tree.json")), initial_transition_model(path.parent)
     texts = utterance_text(material.feats)
-    write_block(path, make_block(utterances, material.features(), texts, pronouncer, tree, model))
+    write_block(path, make_block(utterances, material.features(), texts, lexicon, tree, model))
 
 
 def make_block(
     utterances: Sequence[str],
     features: Features,
     texts: Mapping[str, str],
-    pronouncer: Pronouncer,
+    lexicon: TrainingLexicon,
     tree: Tree,
     model: TransitionModel,
 ) -> Block:
     """Read the features and compile the graphs of some utterances."""
     graphs = [
-        training_graph(pronouncer.word_ids(utterance, texts[utterance]), pronouncer.lexicon, tree, model)
+        training_graph(lexicon.word_ids(utterance, texts[utterance]), lexicon.fst, tree, model)
         for utterance in utterances
     ]
     speakers = [features.utt2spk[utterance] for utterance in utterances]

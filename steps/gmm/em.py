@@ -11,7 +11,7 @@ from nnet.ranges import Count, NotNegative, Positive, Share, Whole
 from steps.ali.directory import check_failed, say_failed
 from steps.base.options import Options
 from steps.base.output import writing
-from steps.base.parallel import Run
+from steps.base.parallel import Jobs
 from steps.gmm.adaptation import speaker_maps
 from steps.gmm.blocks import read_utterances
 from steps.gmm.gmm import Stats, estimate, split, split_targets, sum_in_order
@@ -101,7 +101,7 @@ class Training:
     options : EmOptions
     seed : int
         Of the directions in which Gaussians split.
-    run : Run
+    run : Jobs
         From `steps.base.parallel.jobs`.
     """
 
@@ -110,7 +110,7 @@ class Training:
     silence: list[int]
     options: EmOptions
     seed: int
-    run: Run
+    run: Jobs
 
     @property
     def state(self) -> Path:

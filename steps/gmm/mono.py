@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnet.ranges import Count, Positive, Whole
-from steps.base.parallel import Run
+from steps.base.parallel import Jobs
 from steps.gmm.blocks import read_block
 from steps.gmm.em import EmOptions, Training
 from steps.gmm.gmm import DiagGmms, single_gaussians
@@ -47,7 +47,7 @@ def _align_evenly(block: Path, seed: int) -> None:
     write_block_alignments(block, content.utterances, alignments)
 
 
-def _flat_gmms(blocks: list[Path], model: TransitionModel, run: Run) -> DiagGmms:
+def _flat_gmms(blocks: list[Path], model: TransitionModel, run: Jobs) -> DiagGmms:
     sums = run(_moments, blocks)
     frames, first, second = (sum(values) for values in zip(*sums, strict=True))
     mean = first / frames

@@ -13,8 +13,7 @@ from nnet.ranges import Whole
 from steps.ali.directory import read_alignments
 from steps.base.errors import InputError
 from steps.base.options import Options
-from steps.base.parallel import Run
-from steps.corpus.split import cut
+from steps.base.parallel import Jobs, split_into_blocks
 from steps.gmm.blocks import Material, read_utterances
 from steps.gmm.gmm import DiagGmms, sum_in_order
 from steps.gmm.lda import LdaStats, accumulate_lda, estimate_lda
@@ -87,7 +86,7 @@ class Aligned:
         aligned = [utterance for utterance in utterances if utterance in alignments]
         if not aligned:
             raise InputError(f"{self.ali}: none of the utterances of {self.material.feats} is aligned there")
-        return cut(aligned)
+        return split_into_blocks(aligned)
 
     def read(self, utterances: Sequence[str], transform: Transform) -> tuple[dict, dict]:
         """Transition-ids (T,) and transformed features (T, D) of some of them.
@@ -108,7 +107,7 @@ class Aligned:
         return tids, x
 
 
-def estimate_lda_transform(aligned: Aligned, options: LdaOptions, run: Run) -> Transform:
+def estimate_lda_transform(aligned: Aligned, options: LdaOptions, run: Jobs) -> Transform:
     """Estimate LDA with the alignments' pdf-ids as classes, silence left out (``acc-lda`` and ``est-lda``)."""
     stats = sum_in_order(run(partial(_lda_stats, aligned, Transform(options.context)), aligned.blocks(), "LDA"))
     return Transform(options.context, estimate_lda(stats, options.dim))
@@ -122,7 +121,7 @@ def _lda_stats(aligned: Aligned, spliced: Transform, utterances: list[str]) -> L
     return accumulate_lda(features[heard], pdfs[heard], model.num_pdfs)
 
 
-def tree_statistics(aligned: Aligned, transform: Transform, run: Run) -> TreeStats:
+def tree_statistics(aligned: Aligned, transform: Transform, run: Jobs) -> TreeStats:
     """Collect the statistics of all triphones."""
     return sum_stats(run(partial(_tree_stats, aligned, transform), aligned.blocks(), "triphones"))
 
@@ -141,7 +140,7 @@ def triphone_tree(
 
 
 def start(
-    aligned: Aligned, stats: TreeStats, transform: Transform, blocks: Sequence[Path], state: Path, run: Run
+    aligned: Aligned, stats: TreeStats, transform: Transform, blocks: Sequence[Path], state: Path, run: Jobs
 ) -> None:
     """Write what EM goes on from: a Gaussian a leaf, and the alignments in the new tree's transition-ids.
 
@@ -155,7 +154,7 @@ def start(
         From `steps.gmm.blocks.compile_blocks`.
     state : Path
         File of the system to write; ``topo`` and ``tree.json`` lie beside it.
-    run : Run
+    run : Jobs
     """
     run(partial(_convert_block, aligned), blocks, "converting alignments")
     gmms = leaf_gaussians(stats, read_tree(state.with_name("tree.json")))

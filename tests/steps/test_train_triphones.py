@@ -26,7 +26,7 @@ from steps.gmm.triphones import LdaOptions
 from steps.hmm.topology import silence_phones
 from steps.make_graph import make_graph
 from steps.scoring.wer import score
-from steps.search.beam import Weights
+from steps.search.beam import DecodingScales
 from steps.train_triphones import train_triphones
 from steps.tree.growing import TreeOptions
 from tests.steps import synthetic
@@ -92,7 +92,7 @@ def assert_same_model(one, other):
 
 
 def errors(work, model, graph, out, feats=None, **options):
-    decode(feats or work / "feats/dev", graph, model, out, Weights(0.1, 1.0), **options)
+    decode(feats or work / "feats/dev", graph, model, out, DecodingScales(0.1, 1.0), **options)
     return score(read_table(work / "data/dev/text"), read_table(out / "text")).total.errors
 
 
@@ -232,7 +232,7 @@ def test_recordings_that_are_too_short_to_adapt_to(work, sat, tmp_path, capsys):
     with pytest.raises(InputError, match=r"1 of 3 recordings could not be aligned:\n.*dev-01\.wav: "):
         align_files(files, model=copied, out=tmp_path / "out")
     said = capsys.readouterr().out
-    assert "dev-00.wav: too little speech to adapt to, left to " in said
+    assert "dev-00.wav: too little speech to adapt to, aligned by " in said
     assert "first_ali" not in said
     align_files([*files[:2], *files[4:]], model=copied / "sat_si", out=tmp_path / "expected")
     for name in ("words.ctm", "phones.ctm"):

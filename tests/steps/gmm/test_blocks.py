@@ -2,7 +2,7 @@ import numpy as np
 
 from steps.feats.reader import load_features, training_options, utterance_text
 from steps.gmm.blocks import make_block, read_block, write_block
-from steps.hmm.training_graph import read_pronouncer
+from steps.hmm.training_graph import read_training_lexicon
 from steps.hmm.transitions import read_transition_model
 from steps.hmm.tree import read_tree
 
@@ -11,7 +11,7 @@ def test_file_holds_all_of_a_block(work, tmp_path):
     feats = work / "feats/dev"
     features, texts = load_features(feats, training_options(feats, "mfcc")), utterance_text(feats)
     tree, model = read_tree(work / "mono/tree.json"), read_transition_model(work / "mono")
-    block = make_block(list(features)[3:7], features, texts, read_pronouncer(work / "lang"), tree, model)
+    block = make_block(list(features)[3:7], features, texts, read_training_lexicon(work / "lang"), tree, model)
     write_block(tmp_path / "block.npz", block)
     again = read_block(tmp_path / "block.npz")
     assert again.utterances == block.utterances == list(features)[3:7]

@@ -6,11 +6,12 @@ import kaldifst
 import numpy as np
 import pytest
 
+from steps.hmm.best_path import best_path
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.training_graph import searchable, training_graph
 from steps.hmm.transitions import transition_model
 from steps.hmm.tree import monophone_tree
-from steps.hmm.viterbi import AlignOptions, align, best_path, equal_alignment, shortest_path_frames
+from steps.hmm.viterbi import AlignOptions, align, equal_alignment, shortest_path_frames
 from steps.lang.fst_arrays import FstArrays, to_fst
 from steps.lang.lexicon import Entry
 from steps.lang.lexicon_fst import lexicon_fst
