@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nnet.ranges import Count, NotNegative, Positive, Share, Whole
 from steps.ali.directory import check_failed, say_failed
@@ -28,6 +28,8 @@ from steps.gmm.system import (
     write_system,
 )
 from steps.hmm.viterbi import AlignOptions
+
+R = TypeVar("R")
 
 STATE = "state.npz"  # the system that the last finished iteration led to
 LOG = "iterations.jsonl"
@@ -117,7 +119,9 @@ class Training:
         """Where the system is that the last finished iteration led to."""
         return self.folder / STATE
 
-    def over_blocks(self, step: Callable, system: System, desc: str | None = None, **arguments: Any) -> list[Any]:
+    def over_blocks(
+        self, step: Callable[..., Any], system: System, desc: str | None = None, **arguments: Any
+    ) -> list[Any]:
         """Give ``step(block, path, **arguments)`` of each block, in their order, with a system that is at `path`."""
         current = self.folder / "current.npz"
         write_system(current, system)

@@ -131,8 +131,8 @@ def mllt_statistics(block: Path, path: Path, silence: Sequence[int]) -> MlltStat
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
     pdfs = system.transitions.tid_to_pdf[tids]
-    heard = ~np.isin(pdfs, system.transitions.pdfs_of(silence))
-    return accumulate_mllt(system.gmms, features[heard], pdfs[heard])
+    speech = ~np.isin(pdfs, system.transitions.pdfs_of(silence))
+    return accumulate_mllt(system.gmms, features[speech], pdfs[speech])
 
 
 def fmllr_statistics(block: Path, path: Path, silence: Sequence[int], silence_weight: float) -> BySpeaker:

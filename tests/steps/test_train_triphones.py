@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from steps.acoustic.model import load_acoustic_model, model_features
+from steps.acoustic.inputs import model_features
+from steps.acoustic.model import load_acoustic_model
 from steps.adapt import adapt
 from steps.ali.directory import read_alignments
 from steps.align import align_data
@@ -18,7 +19,7 @@ from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.gmm.adaptation import speaker_statistics
-from steps.gmm.blocks import Material, compile_blocks, read_utterances
+from steps.gmm.blocks import TrainingInputs, compile_blocks, read_utterances
 from steps.gmm.gmm import read_gmms
 from steps.gmm.system import System, mllt_statistics, write_block_alignments, write_system
 from steps.gmm.transforms import Transform, read_transform, write_transform
@@ -220,7 +221,7 @@ def test_aligning_a_recording_adapts_to_it(work, sat, tmp_path, capsys):
 
 
 def test_recordings_that_are_too_short_to_adapt_to(work, sat, tmp_path, capsys):
-    """They are aligned with the model for unknown speakers, whatever the model's directory is called."""
+    """They are aligned with the alignment model, whatever the model's directory is called."""
     copied = tmp_path / "renamed"
     shutil.copytree(sat, copied)
     texts = read_table(work / "data/dev/text")
@@ -264,9 +265,10 @@ def test_mllt_and_fmllr_statistics_weight_silence(work, lda, tmp_path):
 
     for name in ("topo", "tree.json"):
         shutil.copy(lda / name, tmp_path)
-    material = Material(work / "feats/dev", work / "lang", acoustic.features)
-    with jobs(1) as run:
-        blocks = compile_blocks(material, list(tids), tmp_path, run)
+    inputs = TrainingInputs(work / "feats/dev", work / "lang", tmp_path, acoustic.features)
+    assert inputs.utterances() == list(tids)
+    with jobs(1, inputs) as run:
+        blocks = compile_blocks(inputs, run)
     for block in blocks:
         utterances = read_utterances(block)
         write_block_alignments(block, utterances, [tids[utterance] for utterance in utterances])
