@@ -28,7 +28,7 @@ train() { # NAME ALI NETWORK
 
 hear() { # SET MODEL GRAPH WEIGHTS NAME [transforms]: one pass over a set, with the weights that a tuning chose
   stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/$4" --nj "$nj" \
-    ${6:+--speakers "$exp/$6/$1"} "$feats/$1" "$3" "$exp/$2" "$exp/$5"
+    ${6:+--speakers "$exp/$6/$1"} "${@:7}" "$feats/$1" "$3" "$exp/$2" "$exp/$5"
 }
 
 recognise() { # MODEL GRAPH NAME [transforms]: weights chosen on dev, the test sets decoded with them, exp/NAME/...
@@ -45,7 +45,7 @@ recognise_adapted() { # GRAPH: as decode_fmllr.sh, transforms from a first pass 
     first=sat_si/decode_${lm_name}_$set second=sat/second_${lm_name}_$set
     [[ $set != dev ]] || first=$weights
     adapt decode "$set" sat "$first" "sat_fmllr1_$lm_name"
-    hear "$set" sat "$1" "$weights" "$second" "sat_fmllr1_$lm_name"
+    hear "$set" sat "$1" "$weights" "$second" "sat_fmllr1_$lm_name" --role pass
     adapt decode "$set" sat "$second" "sat_fmllr_$lm_name"
   done
   recognise sat "$1" sat "sat_fmllr_$lm_name"
