@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.output import writing
+from steps.base.files import write_arrays
 from steps.base.parallel import OpenedOnce, SharedJobs, split_into_blocks
 from steps.feats.reader import Features, load_features, utterance_text
 from steps.hmm.topology import silence_phones
@@ -147,18 +147,17 @@ def make_block(
 def write_block(path: Path, block: Block) -> None:
     """Write a block as one ``npz``: everything concatenated, with the lengths beside it."""
     graphs = {name: np.concatenate([getattr(graph, name) for graph in block.graphs]) for name in (*ARCS, "final")}
-    with writing(path) as part, part.open("wb") as file:
-        np.savez(
-            file,
-            utterances=np.array(block.utterances),
-            speakers=np.array(block.speakers),
-            features=np.concatenate(block.features),
-            frames=[len(matrix) for matrix in block.features],
-            start=[graph.start for graph in block.graphs],
-            states=[len(graph.final) for graph in block.graphs],
-            arcs=[len(graph.src) for graph in block.graphs],
-            **graphs,
-        )
+    write_arrays(
+        path,
+        utterances=np.array(block.utterances),
+        speakers=np.array(block.speakers),
+        features=np.concatenate(block.features),
+        frames=[len(matrix) for matrix in block.features],
+        start=[graph.start for graph in block.graphs],
+        states=[len(graph.final) for graph in block.graphs],
+        arcs=[len(graph.src) for graph in block.graphs],
+        **graphs,
+    )
 
 
 def read_block(path: Path) -> Block:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.base.files import read_arrays
-from steps.base.output import writing
+from steps.base.files import read_arrays, write_arrays
 from steps.gmm.adaptation import BySpeaker, speaker_statistics
 from steps.gmm.blocks import read_block
 from steps.gmm.gmm import DiagGmms, Stats, accumulate, log_likelihoods
@@ -32,8 +31,7 @@ class System:
 def write_system(path: Path, system: System, iteration: int = -1) -> None:
     """Write a system in one file, so that a killed run finds all of it from the same iteration."""
     arrays = {"iteration": np.array(iteration), "log_prob": system.transitions.log_prob}
-    with writing(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays, **vars(system.gmms), **to_arrays(system.transform))
+    write_arrays(path, **arrays, **vars(system.gmms), **to_arrays(system.transform))
 
 
 def read_system(path: Path) -> tuple[System, int]:
@@ -53,9 +51,8 @@ def write_block_alignments(block: Path, utterances: Sequence[str], alignments: S
     """Write the transition-ids of each utterance of a block, or the reason why there are none."""
     reasons = {u: a for u, a in zip(utterances, alignments, strict=True) if isinstance(a, str)}
     tids = [np.zeros(0, int) if isinstance(a, str) else a for a in alignments]
-    with writing(alignment_file(block)) as part, part.open("wb") as file:
-        lengths = [len(a) for a in tids]
-        np.savez(file, tids=np.concatenate(tids).astype(np.int32), lengths=lengths, failed=json.dumps(reasons))
+    joined, lengths = np.concatenate(tids).astype(np.int32), [len(a) for a in tids]
+    write_arrays(alignment_file(block), tids=joined, lengths=lengths, failed=json.dumps(reasons))
 
 
 def read_block_alignments(block: Path) -> tuple[list[NDArray[Any]], dict[str, str]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.files import read_arrays, read_json
+from steps.base.files import read_arrays, read_json, write_arrays
 from steps.base.output import writing
 from steps.base.parallel import SharedJobs, split_into_blocks
 from steps.search.beam import DecodingScales, SearchOptions, search_utterance
@@ -136,21 +136,15 @@ class _Scores:
 def _block_scores(inputs: DecodingInputs, utterances: list[str], file: Path | None) -> _Scores:
     """Compute the scores of a block, or read those that are kept in a file."""
     if file and file.exists():
-        names, frames, scores, seconds = read_arrays(file, "utterances", "frames", "scores", "seconds")
+        names, lengths, scores, seconds = read_arrays(file, "utterances", "frames", "scores", "seconds")
         if names.tolist() == utterances:
-            return _Scores(np.split(scores, np.cumsum(frames)[:-1]), float(seconds))
+            return _Scores(np.split(scores, np.cumsum(lengths)[:-1]), float(seconds))
     start = time.perf_counter()
     matrices = inputs.model.scores([inputs.features[utterance] for utterance in utterances])
     found = _Scores(matrices, time.perf_counter() - start)
     if file:
-        with writing(file) as part, part.open("wb") as opened:
-            np.savez(
-                opened,
-                utterances=np.array(utterances),
-                frames=np.array([len(matrix) for matrix in matrices]),
-                scores=np.concatenate(matrices),
-                seconds=np.array(found.seconds),
-            )
+        frames, joined = [len(matrix) for matrix in matrices], np.concatenate(matrices)
+        write_arrays(file, utterances=np.array(utterances), frames=frames, scores=joined, seconds=found.seconds)
     return found
 
 

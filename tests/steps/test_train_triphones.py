@@ -45,7 +45,7 @@ def lda(work, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def feats(work, tmp_path_factory):
-    """The sets' features with two speakers, one of whom hears cepstra as another, invertible, linear map of them."""
+    """The sets' features with two speakers, one of whom has the cepstra under an invertible linear map."""
     path = tmp_path_factory.mktemp("speakers")
     random = np.random.default_rng(3)
     mixed = np.eye(13) + 0.25 * random.normal(size=(13, 13))
