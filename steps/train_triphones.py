@@ -12,7 +12,7 @@ from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import SharedJobs, jobs
 from steps.feats.reader import training_options, utterance_speakers
 from steps.gmm.blocks import compile_blocks
-from steps.gmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
+from steps.gmm.em import STATE, EmOptions, Training, clean_up, estimate_alignment_model, expect_maximise
 from steps.gmm.system import System
 from steps.gmm.transforms import check_speakers, read_transform
 from steps.gmm.triphones import (
@@ -100,7 +100,7 @@ def train_triphones(
             training = Training(folder, blocks, inputs.silence, em, seed, run_blocks)
             system = expect_maximise(training)
             if em.fmllr_iterations:
-                write_alignment_model(exp, inputs, speaker_independent(training, system), seed)
+                write_alignment_model(exp, inputs, estimate_alignment_model(training, system), seed)
         write_gmm_model(folder, system, options, lang_entry(lang, exp), seed)
         clean_up(training)
 

@@ -217,9 +217,9 @@ def _finish(training: Training, iteration: int, system: System, stats: Stats, fa
     )
 
 
-def speaker_independent(training: Training, system: System) -> System:
-    """Estimate from features without fMLLR the system to align those with whose speakers are not known yet."""
-    stats = sum_in_order(training.over_blocks(unadapted_statistics, system, "speaker-independent model"))
+def estimate_alignment_model(training: Training, system: System) -> System:
+    """Estimate the alignment model: of features without fMLLR, for speakers without a transform."""
+    stats = sum_in_order(training.over_blocks(unadapted_statistics, system, "alignment model"))
     gmms = estimate(system.gmms, stats, training.options.min_occupancy)
     return replace(system, gmms=gmms, transform=system.transform.without_speakers())
 

@@ -115,7 +115,7 @@ def statistics(block: Path, path: Path) -> tuple[Stats, dict[str, str]]:
 def unadapted_statistics(block: Path, path: Path) -> Stats:
     """Collect the same from features without fMLLR, with the Gaussians' shares of those with it.
 
-    Matches Kaldi's ``gmm-acc-stats-twofeats``: what comes of it has the same Gaussians, for speakers not known yet.
+    Matches Kaldi's ``gmm-acc-stats-twofeats``: the result aligns speakers without a transform.
     """
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)

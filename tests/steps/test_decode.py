@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from steps.ali.directory import read_alignments
+from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.corpus.tables import read_table
 from steps.decode import decode
@@ -94,11 +95,18 @@ def test_command(work, tmp_path):
     done = subprocess.run([*command, *arguments], cwd=synthetic.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "out: 35 utterances, " in done.stdout
-    assert about(tmp_path / "out")["insertion_penalty"] == 1
+    assert (about(tmp_path / "out")["insertion_penalty"], about(tmp_path / "out")["role"]) == (1, "test")
     done = subprocess.run([*command, *arguments, "--beam", "3"], cwd=synthetic.ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_role(work, tmp_path):
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SCALES, role="pass")
+    assert about(tmp_path / "out")["role"] == "pass"
+    with pytest.raises(SystemExit, match=r"Expected .*'tune', 'test', 'pass'.*: first"):
+        command(decode, ["data", "graph", "model", "out", "--role", "first"])
 
 
 def test_goes_on_after_a_kill(work, tmp_path, monkeypatch, decoded):

@@ -200,11 +200,3 @@ def test_searchable_graph_is_the_same_graph(topology):
     assert tids[np.array(local) - 1].tolist() == expected
     assert words == same_words
     assert cost == pytest.approx(same_cost)
-
-
-def test_incomplete_path_only_when_asked():
-    fst = kaldifst.compile("0 1 1 1 0\n1 2 2 0 0\n2 0")
-    scores = np.zeros((1, 2), np.float32)
-    assert best_path(fst, scores, 10) is None
-    assert best_path(fst, scores, 10, complete=False) == ([1], [1], 0.0)
-    assert best_path(fst, np.zeros((3, 2), np.float32), 10, complete=False) is None
