@@ -46,14 +46,14 @@ def align_data(
 ) -> None:
     """Align the transcripts of a data directory with its audio (Kaldi's align_si.sh).
 
-    Writes ALI/ali.scp with a vector of transition-ids an utterance, the files that give them a meaning, and failed.json
-    with the utterances that could not be aligned and why. How well the others fit is in scores.scp, the log posterior
-    of each frame's phone, and utt2loglike, the mean log likelihood of a frame. doubtful.json names those that are
-    aligned, but likely not with their own words: the model is as unsure there as with another recording's transcript,
-    or a wider beam may find a better path.
+    Writes ALI/ali.scp with a vector of transition-ids for each utterance, and the model's files that define these ids.
+    failed.json lists the utterances that could not be aligned, with the reasons. scores.scp holds the log posterior of
+    each frame's phone, and utt2loglike the mean log likelihood of a frame. doubtful.json lists utterances whose
+    transcript may be wrong: there the model is as unsure as with another recording's transcript, or a wider beam may
+    find a better path.
 
-    With --before, the data is aligned again by a model that was trained on those alignments: how far the boundaries
-    have moved is printed and written to shifts.json, and where they have moved to one side, the run stops.
+    --before is for a model that was trained on those alignments. The shift of the boundaries is then printed and
+    written to shifts.json, and the run stops if its mean is too large.
 
     Parameters
     ----------

@@ -59,13 +59,13 @@ def align_files(
 
     Prints a table of the words with their times and confidences, and writes OUT/textgrid/NAME.TextGrid for each
     recording, NAME being that of the audio file without its suffix, OUT/words.ctm and OUT/phones.ctm (see
-    steps.export_ctm). Files of these names are replaced, others stay. What of a name cannot be in such a file, as a
-    space or a byte that is not UTF-8, is replaced, and so is the end of one that is too long: that is said.
+    steps.export_ctm). Files of these names are replaced, others stay. Spaces and bytes that are not UTF-8 are replaced
+    in names, and the end of a name that is too long; a printed line says so.
 
     A speaker-adapted (SAT) model is adapted to each recording first; a recording that is too short for that is aligned
     with its alignment model (EXP/NAME/NAME_si).
 
-    A recording of which a part fits as badly as another one's transcript would is named with the place.
+    A printed warning names recordings with a part that does not fit its transcript.
 
     Audio is what libsndfile reads (wav, flac, ogg, mp3, ...) at any sampling rate; channels are averaged. A transcript
     is a text file in UTF-8 with the words as the lexicon spells them.

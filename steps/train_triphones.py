@@ -44,11 +44,12 @@ def train_triphones(
 ) -> None:
     """Train a GMM-HMM of tied triphone states (Kaldi's train_deltas.sh, train_lda_mllt.sh and train_sat.sh).
 
-    A decision tree ties the states of triphones by questions about their neighbours; then EM iterations with growing
-    mixtures. The features are MFCCs with deltas; with lda.dim, spliced frames projected by LDA and decorrelated by MLLT
-    (em.mllt_iterations); where the alignments were made with such features, the same. With em.fmllr_iterations each
-    speaker's features are moved towards the model (SAT); EXP/NAME_si (NAME is that of EXP) then is the alignment model:
-    the same states, for speakers without a transform.
+    A decision tree ties the states of triphones by questions about their neighbours. Then EM iterations follow, with
+    growing mixtures. The features are MFCCs with deltas. With lda.dim they are spliced frames, projected by LDA and
+    decorrelated by MLLT (em.mllt_iterations). Without lda.dim, alignments that were made with such a transform bring
+    it along. With em.fmllr_iterations the model is speaker-adapted (SAT): fMLLR moves each speaker's features towards
+    it. EXP/NAME_si (NAME is that of EXP) is then its alignment model: the same states, for speakers without a
+    transform.
 
     The result does not depend on --nj. A killed run goes on after its last finished iteration.
 

@@ -1,4 +1,4 @@
-"""One way to load and to ask any acoustic model: a GMM system or a network."""
+"""Acoustic models of either kind, a GMM system or a network, behind one interface."""
 
 import json
 import os
@@ -82,7 +82,7 @@ class AcousticModel:
         return self.priors is not None
 
     def log_likelihoods(self, features: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:
-        """Log likelihoods log p(x | s), of a network up to a constant a frame; for the parameters, see below."""
+        """Log likelihoods log p(x | s) of features; see `to_log_likelihoods`. A network's lack a constant per frame."""
         return self.to_log_likelihoods(self.scores(features), silence_deweight)
 
     def to_log_likelihoods(self, scores: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:

@@ -20,7 +20,7 @@ def speaker_statistics(
     silence_pdfs: NDArray[Any],
     silence_weight: float,
 ) -> BySpeaker:
-    """Collect what fMLLR is estimated from.
+    """Collect the statistics for fMLLR.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Training of GMM-HMMs: EM with Viterbi alignments, growing mixtures and, where asked for, feature transforms."""
+"""Training of GMM-HMMs: EM with Viterbi alignments, growing mixtures and optional feature transforms."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from steps.hmm.viterbi import AlignOptions
 
 R = TypeVar("R")
 
-STATE = "state.npz"  # the system that the last finished iteration led to
+STATE = "state.npz"  # the system after the last finished iteration
 LOG = "iterations.jsonl"
 FLAT_MIN_OCCUPANCY = 3.0  # of a Gaussian after the flat start, as Kaldi has it
 
@@ -116,27 +116,27 @@ class Training:
 
     @property
     def state(self) -> Path:
-        """Where the system is that the last finished iteration led to."""
+        """The file of the system after the last finished iteration."""
         return self.folder / STATE
 
     def over_blocks(
         self, step: Callable[..., Any], system: System, desc: str | None = None, **arguments: Any
     ) -> list[Any]:
-        """Give ``step(block, path, **arguments)`` of each block, in their order, with a system that is at `path`."""
+        """Call ``step(block, path, **arguments)`` for each block; `path` is a file with the system."""
         current = self.folder / "current.npz"
         write_system(current, system)
         return self.run(partial(step, path=current, **arguments), self.blocks, desc)
 
 
 def expect_maximise(training: Training) -> System:
-    """Go on from the system at ``training.state``, which names its iteration, to the last iteration.
+    """Run the iterations after that of ``training.state``.
 
     Every utterance has to have an alignment, from `steps.gmm.system.write_block_alignments`.
 
     Returns
     -------
     System
-        The final one; ``iterations.jsonl`` in the folder tells how it came about.
+        The final one; ``iterations.jsonl`` in the folder has a line for each iteration.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def expect_maximise(training: Training) -> System:
 
 
 def _transformed(training: Training, system: System, iteration: int, desc: str) -> System:
-    """Estimate MLLT and fMLLR, where it is their turn."""
+    """Estimate MLLT and fMLLR in the iterations that the options name."""
     options = training.options
     if iteration in options.mllt_iterations:
         mllt = sum_in_order(training.over_blocks(mllt_statistics, system, f"{desc}, MLLT", silence=training.silence))
@@ -192,7 +192,7 @@ def _maximised(system: System, stats: Stats, iteration: int, options: EmOptions,
 
 
 def _finish(training: Training, iteration: int, system: System, stats: Stats, failed: dict[str, str]) -> None:
-    """Tell what an iteration came to, and keep it."""
+    """Print and log the results of an iteration, and write its system."""
     log = training.folder / LOG
     earlier = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     earlier = [record for record in earlier if record["iteration"] < iteration]  # a killed run may have logged it
@@ -225,7 +225,7 @@ def estimate_alignment_model(training: Training, system: System) -> System:
 
 
 def clean_up(training: Training) -> None:
-    """Remove what only training needs; the state last: it says that training is done."""
+    """Remove the files that only training needs; the state comes last, because without it training is done."""
     for block in training.blocks:
         alignment_file(block).unlink(missing_ok=True)
         block.unlink()

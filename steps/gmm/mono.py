@@ -1,4 +1,4 @@
-"""The start of a monophone system, from nothing but transcripts."""
+"""The start of a monophone system from transcripts alone."""
 
 from dataclasses import dataclass, field
 from functools import partial

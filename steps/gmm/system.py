@@ -83,7 +83,7 @@ def aligned_frames(block: Path, transform: Transform) -> tuple[NDArray[Any], NDA
 
 
 def align_block(block: Path, path: Path, search: AlignOptions, silence: Sequence[int], boost: float) -> None:
-    """Align the utterances, and leave the alignments beside the block."""
+    """Align the utterances and write the alignments beside the block."""
     (gmms, transitions, transform), content = vars(read_system(path)[0]).values(), read_block(block)
     alignments: list[NDArray[Any] | str] = []
     for graph, features, speaker in zip(content.graphs, content.features, content.speakers, strict=True):
@@ -105,7 +105,7 @@ def boosted(scores: NDArray[Any], model: TransitionModel, silence: Sequence[int]
 
 
 def statistics(block: Path, path: Path) -> tuple[Stats, dict[str, str]]:
-    """Collect what the Gaussians are estimated from; also the utterances that have no alignment, with the reasons."""
+    """Collect the statistics for the Gaussians, and the reasons for utterances without an alignment."""
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
     stats = accumulate(system.gmms, features, tids, system.transitions.tid_to_pdf)
@@ -124,7 +124,7 @@ def unadapted_statistics(block: Path, path: Path) -> Stats:
 
 
 def mllt_statistics(block: Path, path: Path, silence: Sequence[int]) -> MlltStats:
-    """Collect what MLLT is estimated from: all frames but those of silence."""
+    """Collect the statistics for MLLT, of all frames but those of silence."""
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
     pdfs = system.transitions.tid_to_pdf[tids]
@@ -133,7 +133,7 @@ def mllt_statistics(block: Path, path: Path, silence: Sequence[int]) -> MlltStat
 
 
 def fmllr_statistics(block: Path, path: Path, silence: Sequence[int], silence_weight: float) -> BySpeaker:
-    """Collect what fMLLR is estimated from."""
+    """Collect the statistics for fMLLR."""
     system, _ = read_system(path)
     aligned, silence_pdfs = aligned_utterances(block, system.transform), system.transitions.pdfs_of(silence)
     return speaker_statistics(system.gmms, system.transitions, aligned, silence_pdfs, silence_weight)

@@ -18,7 +18,7 @@ FILE = "transform.npz"
 
 @dataclass(frozen=True)
 class Transform:
-    """What happens to a speaker's features (T, D) before a GMM sees them; by default nothing.
+    """The transform of a speaker's features (T, D) before a GMM; by default none.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def splice(features: NDArray[Any], context: int) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class TransformedFeatures(Mapping[str, NDArray[Any]]):
-    """Utterance id -> transformed features (T, dim), float32, made anew each time; can be sent to other processes."""
+    """Utterance id -> transformed features (T, dim), float32, computed at each access."""
 
     features: Features
     transform: Transform

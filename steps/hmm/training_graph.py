@@ -23,7 +23,7 @@ from steps.lang.symbols import RESERVED, UNK, read_symbols
 
 @dataclass(frozen=True)
 class TrainingLexicon:
-    """The pronunciations of a lang directory, to compile transcripts with.
+    """The pronunciations of a lang directory, from which transcripts are compiled.
 
     Attributes
     ----------

@@ -26,8 +26,7 @@ class AlignOptions(Options):
     acoustic_scale : float
         Weight of acoustic log likelihoods against the transition costs.
     beam : float
-        Paths worse than the best one by this much are dropped; where a beam twice as wide finds another path, or the
-        only one, it is doubled again, until a wider one changes nothing.
+        Paths worse than the best one by this much are dropped. The beam is doubled until a wider one changes nothing.
     retry_beam : float
         The widest beam.
     self_loop_scale : float
