@@ -93,7 +93,7 @@ def tune(
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
     with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
         scores = folder / "scores"  # of all utterances, computed once for the whole grid
-        points = search_grid(Dev(inputs, reference, search, folder, scores, run), grid)
+        points = search_grid(Trials(inputs, reference, search, folder, scores, run), grid)
         chosen = best_of(points)
         listed = {"best": points[chosen], "grid": [points[scales] for scales in sorted(points)]}
         (folder / "tune.json").write_text(json.dumps(listed, indent=1))
@@ -108,7 +108,7 @@ def tune(
 
 
 @dataclass(frozen=True)
-class Dev:
+class Trials:
     """How a point of the grid is tried.
 
     Attributes
@@ -132,26 +132,26 @@ class Dev:
     run: SharedJobs[DecodingInputs]
 
 
-def search_grid(dev: Dev, grid: Grid) -> Points:
+def search_grid(trials: Trials, grid: Grid) -> Points:
     """Try the scales at no penalty, then penalties and deweightings at the best scale, then the scales again."""
-    deweights = grid.silence_deweights if dev.inputs.model.is_network else [1.0]
+    deweights = grid.silence_deweights if trials.inputs.model.is_network else [1.0]
     at_start, penalties, again = PARTS
-    points = with_points({}, dev, at_start, [DecodingScales(scale) for scale in grid.acoustic_scales])
+    points = with_points({}, trials, at_start, [DecodingScales(scale) for scale in grid.acoustic_scales])
     scale = best_of(points).acoustic_scale
     tried = [DecodingScales(scale, penalty, deweight) for penalty in grid.insertion_penalties for deweight in deweights]
-    points = with_points(points, dev, penalties, tried)
+    points = with_points(points, trials, penalties, tried)
     chosen = best_of(points)
-    return with_points(points, dev, again, [replace(chosen, acoustic_scale=scale) for scale in grid.acoustic_scales])
+    return with_points(points, trials, again, [replace(chosen, acoustic_scale=scale) for scale in grid.acoustic_scales])
 
 
-def with_points(points: Points, dev: Dev, part: str, scales: Sequence[DecodingScales]) -> Points:
+def with_points(points: Points, trials: Trials, part: str, scales: Sequence[DecodingScales]) -> Points:
     """Decode dev with the scales that have not been tried yet and count the errors.
 
     Parameters
     ----------
     points : dict
         Those tried before.
-    dev : Dev
+    trials : Trials
     part : str
         A name of this part of the grid.
     scales : sequence of DecodingScales
@@ -166,21 +166,21 @@ def with_points(points: Points, dev: Dev, part: str, scales: Sequence[DecodingSc
     InputError
         When an utterance has no transcript.
     """
-    (dev.folder / part).mkdir(exist_ok=True)
+    (trials.folder / part).mkdir(exist_ok=True)
     new = [point for point in scales if point not in points]
     if not new:
         return points
-    task = Task(new, dev.search, dev.folder / part, dev.scores)
-    desc = f"tuning {dev.inputs.model.name} on {dev.inputs.data.name}: {part}"
-    results = decode_all(dev.inputs, task, dev.run, desc)
-    return points | {point: errors_of(dev, point, found) for point, found in zip(new, results, strict=True)}
+    task = Task(new, trials.search, trials.folder / part, trials.scores)
+    desc = f"tuning {trials.inputs.model.name} on {trials.inputs.data.name}: {part}"
+    results = decode_all(trials.inputs, task, trials.run, desc)
+    return points | {point: errors_of(trials, point, found) for point, found in zip(new, results, strict=True)}
 
 
-def errors_of(dev: Dev, scales: DecodingScales, decoded: Decoded) -> dict[str, float]:
+def errors_of(trials: Trials, scales: DecodingScales, decoded: Decoded) -> dict[str, float]:
     """Describe a point of the grid: its scales, the number of errors and the word error rate."""
-    if missing := sorted(set(decoded.text) - set(dev.reference)):
-        raise InputError(f"{dev.inputs.data}: utterance {missing[0]} has no text to count errors against")
-    total = score(dev.reference, decoded.text).total
+    if missing := sorted(set(decoded.text) - set(trials.reference)):
+        raise InputError(f"{trials.inputs.data}: utterance {missing[0]} has no text to count errors against")
+    total = score(trials.reference, decoded.text).total
     return {**vars(scales), "errors": total.errors, "wer": total.wer}
 
 
