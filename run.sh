@@ -30,10 +30,11 @@ train() { # STAGE ALI NETWORK
     "$feats/train_sp" "$feats/dev" "$lang" "$exp/$ali/train_sp" "$exp/$ali/dev" "$exp/$network"
 }
 
-decode() { # SET MODEL GRAPH TUNED OUT [TRANSFORMS]: decode a set once, with the scales that were tuned in exp/TUNED
+decode() { # SET MODEL GRAPH TUNED OUT [TRANSFORMS [options]]: decode a set once, with the scales tuned in exp/TUNED
   local data_set=$1 model=$2 graph=$3 tuned=$4 out=$5 transforms=${6-}
   stage decode steps.decode --config "$conf/search.yaml" --tuned "$exp/$tuned" --nj "$nj" \
-    ${transforms:+--speakers "$exp/$transforms/$data_set"} "$feats/$data_set" "$graph" "$exp/$model" "$exp/$out"
+    ${transforms:+--speakers "$exp/$transforms/$data_set"} "${@:7}" \
+    "$feats/$data_set" "$graph" "$exp/$model" "$exp/$out"
 }
 
 recognise() { # MODEL GRAPH OUT [TRANSFORMS]: tune the scales on dev, decode the test sets with them, in exp/OUT/...
@@ -52,7 +53,7 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
     first=sat_si/decode_${lm_name}_$data_set second=sat/second_${lm_name}_$data_set
     [[ $data_set != dev ]] || first=$tuned
     adapt decode "$data_set" sat "$first" "sat_fmllr1_$lm_name"
-    decode "$data_set" sat "$graph" "$tuned" "$second" "sat_fmllr1_$lm_name"
+    decode "$data_set" sat "$graph" "$tuned" "$second" "sat_fmllr1_$lm_name" --role pass
     adapt decode "$data_set" sat "$second" "sat_fmllr_$lm_name"
   done
   recognise sat "$graph" sat "sat_fmllr_$lm_name"

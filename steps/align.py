@@ -7,7 +7,7 @@ from pathlib import Path
 from nnet.ranges import Count, NotNegative, Positive, Share
 from steps.acoustic.aligning import (
     POSTERIOR_SCALE,
-    Source,
+    AlignmentInputs,
     align_utterances,
     alignments_before,
     shifts_from,
@@ -22,7 +22,6 @@ from steps.ali.directory import (
 from steps.ali.shifts import check_drift
 from steps.ali.word_times import frame_times
 from steps.base.cli import command
-from steps.base.files import read_json
 from steps.base.output import output_dir, writing
 from steps.base.parallel import jobs
 from steps.hmm.viterbi import AlignOptions
@@ -47,14 +46,14 @@ def align_data(
 ) -> None:
     """Align the transcripts of a data directory with its audio (Kaldi's align_si.sh).
 
-    Writes ALI/ali.scp with a vector of transition-ids an utterance, the files that give them a meaning, and failed.json
-    with the utterances that could not be aligned and why. How well the others fit is in scores.scp, the log posterior
-    of each frame's phone, and utt2loglike, the mean log likelihood of a frame. doubtful.json names those that are
-    aligned, but likely not with their own words: the model is as unsure there as with another recording's transcript,
-    or a wider beam may find a better path.
+    Writes ALI/ali.scp with a vector of transition-ids for each utterance, and the model's files that define these ids.
+    failed.json lists the utterances that could not be aligned, with the reasons. scores.scp holds the log posterior of
+    each frame's phone, and utt2loglike the mean log likelihood of a frame. doubtful.json lists utterances whose
+    transcript may be wrong: there the model is as unsure as with another recording's transcript, or a wider beam may
+    find a better path.
 
-    With --before, the data is aligned again by a model that was trained on those alignments: how far the boundaries
-    have moved is printed and written to shifts.json, and where they have moved to one side, the run stops.
+    --before is for a model that was trained on those alignments. The shift of the boundaries is then printed and
+    written to shifts.json, and the run stops if its mean is too large.
 
     Parameters
     ----------
@@ -86,19 +85,21 @@ def align_data(
         Number of processes.
     """
     old = alignments_before(before, model) if before else None  # before the work: what is wrong is said at once
-    with output_dir(ali, mark="ali.scp") as folder, jobs(nj) as run:
-        source = Source(data, lang, model, oov_to_unk, allow_commands, speakers)
-        aligned, failed = align_utterances(source, align, posterior_scale, run)
+    inputs = AlignmentInputs(
+        data=data, lang=lang, model_dir=model, oov_to_unk=oov_to_unk, allow_commands=allow_commands, speakers=speakers
+    )
+    with output_dir(ali, mark="ali.scp") as folder, jobs(nj, inputs) as run:
+        aligned, failed = align_utterances(inputs, align, posterior_scale, run)
         say_failed(failed)
         say_doubtful(aligned)
         check_failed(failed, len(aligned) + len(failed), max_failed)
         if old is not None:
-            shifts = shifts_from(old, aligned, frame_times(read_json(model / "model.json")["features"]).shift)
+            shifts = shifts_from(old, aligned, frame_times(inputs.model.features).shift)
             print(f"{ali}: {shifts}", flush=True)
             check_drift(shifts, max_shift)
             with writing(folder / "shifts.json") as file:
                 file.write_text(json.dumps({"before": str(before), **asdict(shifts)}, indent=1) + "\n")
-        write_alignment_dir(folder, ali, source, aligned, posterior_scale)
+        write_alignment_dir(folder, ali, inputs, aligned, posterior_scale)
         with writing(folder / "failed.json") as file:
             file.write_text(json.dumps(failed, indent=1))
     doubtful = len(doubts_of(aligned))

@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from tabulate import tabulate
 
 from nnet.ranges import Count, Positive
 from steps.acoustic.adapting import adapt_to
-from steps.acoustic.aligning import POSTERIOR_SCALE, Source, align_utterances
+from steps.acoustic.aligning import POSTERIOR_SCALE, AlignmentInputs, align_utterances
 from steps.acoustic.model import load_acoustic_model, training_lang
-from steps.ali.directory import doubts_of
+from steps.ali.directory import Aligned, doubts_of
 from steps.ali.export import write_labels
-from steps.ali.labels import read_labeller
+from steps.ali.labels import Labels, read_labeller
 from steps.ali.word_times import frame_times
 from steps.base.cli import command
 from steps.base.errors import InputError
@@ -30,9 +31,12 @@ from steps.corpus.data_dir import DataDir, file_name, write_data_dir
 from steps.corpus.sound import count_sounding
 from steps.corpus.spelling import say_respelled
 from steps.corpus.split import normalise_transcript
-from steps.hmm.training_graph import Pronouncer, read_pronouncer
+from steps.hmm.training_graph import TrainingLexicon, read_training_lexicon
 from steps.hmm.viterbi import AlignOptions
 from steps.lang.lines import listing
+
+Recordings = dict[str, tuple[Path, Path]]
+"""Name -> audio and transcript."""
 
 WIDE = AlignOptions(beam=40.0, retry_beam=1280.0)
 """In a long recording the best path may be worse than others for a long time."""
@@ -55,13 +59,13 @@ def align_files(
 
     Prints a table of the words with their times and confidences, and writes OUT/textgrid/NAME.TextGrid for each
     recording, NAME being that of the audio file without its suffix, OUT/words.ctm and OUT/phones.ctm (see
-    steps.export_ctm). Files of these names are replaced, others stay. What of a name cannot be in such a file, as a
-    space or a byte that is not UTF-8, is replaced, and so is the end of one that is too long: that is said.
+    steps.export_ctm). Files of these names are replaced, others stay. Spaces and bytes that are not UTF-8 are replaced
+    in names, and the end of a name that is too long; a printed line says so.
 
-    A model of adapted speakers (SAT) is adapted to each recording first; one that is too short for that is aligned with
-    its sibling for speakers who are not known.
+    A speaker-adapted (SAT) model is adapted to each recording first; a recording that is too short for that is aligned
+    with its alignment model (EXP/NAME/NAME_si).
 
-    A recording of which a part fits as badly as another one's transcript would is named with the place.
+    A printed warning names recordings with a part that does not fit its transcript.
 
     Audio is what libsndfile reads (wav, flac, ogg, mp3, ...) at any sampling rate; channels are averaged. A transcript
     is a text file in UTF-8 with the words as the lexicon spells them.
@@ -93,7 +97,7 @@ def align_files(
 
 
 def _align_files(
-    recordings: dict[str, tuple[Path, Path]],
+    recordings: Recordings,
     model: Path,
     out: Path,
     lang: Path | None,
@@ -104,40 +108,68 @@ def _align_files(
 ) -> None:
     features = load_acoustic_model(model).features
     lang = training_lang(model) if lang is None else lang
-    pronouncer = read_pronouncer(lang, oov_to_unk)
-    text = {name: read_words(transcript, pronouncer) for name, (_, transcript) in recordings.items()}
+    lexicon = read_training_lexicon(lang, oov_to_unk)
+    text = {name: read_words(transcript, lexicon) for name, (_, transcript) in recordings.items()}
     labeller = read_labeller(lang, model, frame_times(features))
-    with tempfile.TemporaryDirectory() as folder, jobs(nj) as run:
-        wav = {name: str(Path(folder, f"{i}.wav")) for i, name in enumerate(recordings)}
-        for name, (audio, _) in recordings.items():
-            copy_audio(audio, Path(wav[name]), features["sample_rate"], labeller.times.length)
-        data = DataDir(Path(folder), wav, text, utt2spk={name: name for name in recordings})
-        write_data_dir(folder, data)
-        source = Source(data.path, lang, model, oov_to_unk)
-        adapted = adapt_to(source, data.path, align, posterior_scale, nj)
-        source = source._replace(speakers=adapted.speakers if adapted else None)
-        aligned, failed = align_utterances(source, align, posterior_scale, run)
-        unadapted = adapted.unadapted(data.utt2spk) if adapted else []
-    for name in unadapted:  # the first pass has the last word on these
-        print(f"{recordings[name][0]}: too little speech to adapt to, left to {adapted.model}")
-        for found, first in ((aligned, adapted.first), (failed, adapted.failed)):
-            found.pop(name, None)
-            found |= {name: first[name]} if name in first else {}
+    with tempfile.TemporaryDirectory() as folder:
+        copy_recordings(recordings, text, Path(folder), features["sample_rate"], labeller.times.length)
+        inputs = AlignmentInputs(data=Path(folder), lang=lang, model_dir=model, oov_to_unk=oov_to_unk)
+        aligned, failed = align_adapted(recordings, inputs, align, posterior_scale, nj)
     labels = {name: labeller.labels(name, text[name], aligned[name]) for name in recordings if name in aligned}
     unwritten = write_labels(out, labels, labeller) if labels else {}
-    for name, found in labels.items():
-        print(f"\n{recordings[name][0]}\n{table(found.words)}")
-        if (called := file_name(name, "TextGrid")) != f"{recordings[name][0].stem}.TextGrid":
-            print(f"named {name} in the CTM files; its TextGrid is {called}")
+    print_labels(recordings, labels)
     for name, doubt in doubts_of(aligned).items():
         print(f"\nwarning: {recordings[name][0]} is doubtful: {doubt}")
     check_results(recordings, failed, unwritten)
     print(f"\n{out}: words.ctm, phones.ctm and textgrid/ are written")
 
 
-def check_results(
-    recordings: Mapping[str, tuple[Path, Path]], failed: Mapping[str, str], unwritten: Mapping[str, str]
+def copy_recordings(
+    recordings: Recordings, text: dict[str, str], folder: Path, sample_rate: int, shortest: float
 ) -> None:
+    """Make a data directory of recordings, each a speaker of its own; for the last two parameters see `copy_audio`."""
+    wav = {name: str(folder / f"{i}.wav") for i, name in enumerate(recordings)}
+    for name, (audio, _) in recordings.items():
+        copy_audio(audio, Path(wav[name]), sample_rate, shortest)
+    write_data_dir(folder, DataDir(folder, wav, text, utt2spk={name: name for name in recordings}))
+
+
+def align_adapted(
+    recordings: Recordings, inputs: AlignmentInputs, options: AlignOptions, posterior_scale: float, nj: int
+) -> tuple[dict[str, Aligned], dict[str, str]]:
+    """Align recordings, after adaptation to each where the model is a speaker-adapted (SAT) one.
+
+    Returns
+    -------
+    aligned, failed
+        See `align_utterances`. What is too short for a transform has the alignment of the alignment model.
+    """
+    adapted = adapt_to(inputs, inputs.data, options, posterior_scale, nj)
+    if adapted:
+        inputs = replace(inputs, speakers=adapted.speakers)
+    with jobs(nj, inputs) as run:
+        aligned, failed = align_utterances(inputs, options, posterior_scale, run)
+    if adapted:
+        for name in adapted.unadapted({name: name for name in recordings}):
+            print(f"{recordings[name][0]}: too little speech to adapt to, aligned by {adapted.model}")
+            aligned.pop(name, None)
+            failed.pop(name, None)
+            if name in adapted.first:
+                aligned[name] = adapted.first[name]
+            if name in adapted.failed:
+                failed[name] = adapted.failed[name]
+    return aligned, failed
+
+
+def print_labels(recordings: Recordings, labels: Mapping[str, Labels]) -> None:
+    """Print the words of each recording, and how it is named where its own name could not be kept."""
+    for name, found in labels.items():
+        print(f"\n{recordings[name][0]}\n{table(found.words)}")
+        if (called := file_name(name, "TextGrid")) != f"{recordings[name][0].stem}.TextGrid":
+            print(f"named {name} in the CTM files; its TextGrid is {called}")
+
+
+def check_results(recordings: Recordings, failed: Mapping[str, str], unwritten: Mapping[str, str]) -> None:
     """Raise an InputError that lists the recordings without an alignment, and those without a TextGrid, and why."""
     lines = []
     for reasons, what in (
@@ -151,7 +183,7 @@ def check_results(
         raise InputError("\n".join(lines))
 
 
-def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
+def name_pairs(files: Sequence[Path]) -> Recordings:
     """Name each recording by its file; give its audio and its transcript.
 
     Raises
@@ -169,7 +201,7 @@ def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
             f"{len(files)} files are given, which cannot be recordings each followed by its transcript: "
             f"AUDIO TEXT AUDIO TEXT ...; the last one is {files[-1]}"
         )
-    pairs: dict[str, tuple[Path, Path]] = {}
+    pairs: Recordings = {}
     for audio, transcript in zip(files[::2], files[1::2], strict=True):
         # a name that is not UTF-8 could be in no table; the bytes that are not stand as \xe9
         name = re.sub(f"[{BLANK}]", "_", os.fsencode(audio.stem).decode("utf-8", "backslashreplace"))
@@ -179,7 +211,7 @@ def name_pairs(files: Sequence[Path]) -> dict[str, tuple[Path, Path]]:
     return pairs
 
 
-def read_words(path: Path, pronouncer: Pronouncer) -> str:
+def read_words(path: Path, lexicon: TrainingLexicon) -> str:
     """Read a transcript, on one line.
 
     Raises
@@ -197,20 +229,20 @@ def read_words(path: Path, pronouncer: Pronouncer) -> str:
         ) from error
     if not words:
         raise InputError(f"{path}: there is no word in it")
-    if unknown := [word for word in dict.fromkeys(words) if word not in pronouncer.words]:
+    if unknown := [word for word in dict.fromkeys(words) if word not in lexicon.words]:
         try:
-            pronouncer.word_ids(str(path), " ".join(words))
+            lexicon.word_ids(str(path), " ".join(words))
         except InputError as error:
             message = str(error).removeprefix("utterance ")
-            raise InputError(f"{message}{_other_spellings(unknown, pronouncer)}") from error
+            raise InputError(f"{message}{_other_spellings(unknown, lexicon)}") from error
         print(f"{path}: taken as the unknown word: {listing(unknown)}")
-    say_respelled(path, pronouncer.words.respelled(words), "the lexicon")
+    say_respelled(path, lexicon.words.respelled(words), "the lexicon")
     return " ".join(words)
 
 
-def _other_spellings(unknown: Sequence[str], pronouncer: Pronouncer) -> str:
+def _other_spellings(unknown: Sequence[str], lexicon: TrainingLexicon) -> str:
     """Say which of some words the lexicon has in another case, or without punctuation."""
-    known = {normalise_transcript(word): word for word in sorted(pronouncer.words)}
+    known = {normalise_transcript(word): word for word in sorted(lexicon.words)}
     found = [f"{known[key]} for {word}" for word in unknown if (key := normalise_transcript(word)) in known]
     return f". The lexicon has {', '.join(found)}" if found else ""
 
@@ -244,7 +276,7 @@ def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
 
 
 def no_sound(channels: Sequence[NDArray[Any]], mixed: NDArray[Any], least: int) -> str | None:
-    """Say why there is nothing to hear in a recording; None where there is sound.
+    """Say why a recording holds no sound; None where there is some.
 
     Parameters
     ----------

@@ -6,9 +6,10 @@ from nnet.ranges import Count
 from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import jobs
-from steps.search.beam import SearchOptions, Weights
-from steps.search.decoding import Source, check_source
-from steps.search.directory import decode_into, read_weights
+from steps.search.beam import DecodingScales, SearchOptions
+from steps.search.decoding import Task
+from steps.search.directory import Role, decode_into, read_scales
+from steps.search.inputs import DecodingInputs
 
 
 def decode(
@@ -16,10 +17,11 @@ def decode(
     graph: Path,
     model: Path,
     out: Path,
-    weights: Weights = Weights(),
+    scales: DecodingScales = DecodingScales(),
     tuned: Path | None = None,
     search: SearchOptions = SearchOptions(),
     speakers: Path | None = None,
+    role: Role = "test",
     allow_commands: bool = False,
     nj: Count = 1,
 ) -> None:
@@ -38,26 +40,32 @@ def decode(
         Model directory: a GMM system or a network.
     out : Path
         Decode directory to write.
-    weights : Weights
+    scales : DecodingScales
         Acoustic scale, insertion penalty and silence deweighting.
     tuned : Path
-        Take the weights that steps.tune chose in this directory instead.
+        Take the scales that steps.tune chose in this directory instead.
     search : SearchOptions
         How wide to search.
     speakers : Path
         Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
+    role : str
+        What it is for, as decode.json will say: test, a result that steps.score scores; tune, the same of a set that
+        scales were chosen on; pass, a first pass for steps.adapt, which is not scored.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
-    source = Source(data, graph, model, allow_commands, speakers)
-    check_source(source)
+    inputs = DecodingInputs(
+        data=data, graph_dir=graph, model_dir=model, allow_commands=allow_commands, speakers=speakers
+    )
+    inputs.check()
     if tuned is not None:
-        weights = read_weights(tuned)
-    key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(weights), vars(search))
-    with output_dir(out, key, mark="decode.json") as folder, jobs(nj) as run:
-        decoded = decode_into(folder, out, source, weights, search, run, f"decoding {data.name} with {model.name}")
+        scales = read_scales(tuned)
+    key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(scales), vars(search))
+    with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
+        task = Task([scales], search, folder, alignments=True)
+        decoded = decode_into(out, inputs, task, role, run, f"decoding {data.name} with {inputs.model.name}")
     speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")
     if decoded.unfinished:

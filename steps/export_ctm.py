@@ -18,8 +18,9 @@ def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utter
     get_train_ctm.sh); OUT/textgrid/UTTERANCE.TextGrid, for Praat or ELAN, the tiers words and phones. Silence between
     words is a phone in phones.ctm, and an empty interval in the TextGrids.
 
-    A boundary between two frames lies in the middle of what both of them see: 7.5 ms after the second one begins, with
-    windows of 25 ms every 10 ms. The confidence is the geometric mean of the posteriors of the frames' phones.
+    A boundary between two frames lies in the middle of the part that both windows cover: 7.5 ms after the second one
+    begins, with windows of 25 ms every 10 ms. The confidence is the geometric mean of the posteriors of the frames'
+    phones.
 
     Parameters
     ----------
@@ -30,8 +31,8 @@ def export_ctm(ali: Path, lang: Path, out: Path, data: Path | None = None, utter
     out : Path
         The directory to write.
     data : Path
-        Data directory with the audio. Where it has segments, times in the CTM files are those in the recording; without
-        it, and in TextGrids, those in the utterance.
+        Data directory with the audio. If it has segments, the CTM files have times in the recording. Otherwise, and in
+        TextGrids, times are in the utterance.
     utterances : list
         Export these only.
     """

@@ -16,7 +16,7 @@ from nnet.ranges import Count
 from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.output import output_dir
-from steps.base.parallel import Run, jobs
+from steps.base.parallel import Jobs, jobs, split_into_blocks
 from steps.corpus.audio import resample
 from steps.corpus.data_dir import (
     DataDir,
@@ -28,7 +28,6 @@ from steps.corpus.data_dir import (
     write_left_out,
 )
 from steps.corpus.sound import is_silent
-from steps.corpus.split import cut
 from steps.corpus.tables import write_table
 from steps.feats.ark import append_file, append_matrix, read_array
 from steps.feats.cmvn import speaker_stats
@@ -88,12 +87,14 @@ def _with_rate(options: FeatureOptions, data: DataDir, allow_commands: bool) -> 
     return replace(options, sample_rate=rate)
 
 
-def make_set(data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Run, allow_commands: bool) -> Counter[int]:
+def make_set(
+    data: DataDir, out: Path, kinds: Sequence[FeatureOptions], run: Jobs, allow_commands: bool
+) -> Counter[int]:
     """Compute the features of one data directory and give the number of utterances of each sample rate."""
     with output_dir(out, mark="mfcc") as part:
         for options in kinds:
             (part / options.type).mkdir()
-        blocks = [subset(data, block) for block in cut(data.utterances)]
+        blocks = [subset(data, block) for block in split_into_blocks(data.utterances)]
         done = run(partial(_block, part, kinds, allow_commands), list(enumerate(blocks)), f"features of {out.name}")
         seconds = {utterance: value for block in done for utterance, value in block.seconds.items()}
         short, silent = ([utt for block in done for utt in getattr(block, name)] for name in ("short", "silent"))
@@ -160,7 +161,7 @@ def _write_dir(
     seconds: Mapping[str, float],
     pieces: Sequence[_Piece],
     options: FeatureOptions,
-    run: Run,
+    run: Jobs,
 ) -> None:
     """Join the blocks' archives in `part` and write the tables, which name the place `out` that it gets later."""
     out = out.absolute()
@@ -169,7 +170,9 @@ def _write_dir(
         if piece.offsets:
             begin = append_file(part / "feats.ark", piece.ark)
             offsets |= {utterance: begin + offset for utterance, offset in piece.offsets.items()}
-    blocks = cut([[offsets[utterance] for utterance in data.spk2utt[speaker]] for speaker in data.spk2utt])
+    blocks = split_into_blocks(
+        [[offsets[utterance] for utterance in data.spk2utt[speaker]] for speaker in data.spk2utt]
+    )
     done = run(partial(_stats_block, part / "feats.ark", options), blocks, f"statistics of {out.parent.name}")
     stats = dict(zip(data.spk2utt, (matrix for block in done for matrix in block), strict=True))
     cmvn = {speaker: append_matrix(part / "cmvn.ark", speaker, matrix) for speaker, matrix in sorted(stats.items())}

@@ -51,7 +51,7 @@ def perturb_speed(
         Number of processes.
     """
     source = read_data_dir(data)
-    with output_dir(out, mark="wav.scp") as folder, jobs(nj) as run:
+    with output_dir(out, mark="wav.scp") as folder, jobs(nj, source) as run:
         (folder / "audio").mkdir()
         result = perturb(source, speeds.factors, folder / "audio", out.absolute() / "audio", allow_commands, run)
         write_data_dir(folder, replace(result, path=folder))

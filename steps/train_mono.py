@@ -10,11 +10,11 @@ from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import jobs
 from steps.feats.reader import training_options
-from steps.gmm.blocks import Material, compile_blocks
+from steps.gmm.blocks import TrainingInputs, compile_blocks
 from steps.gmm.em import Training, clean_up, expect_maximise
 from steps.gmm.mono import MonoOptions, flat_start
 from steps.hmm.phone_sets import read_phone_sets
-from steps.hmm.topology import read_topo, silence_phones
+from steps.hmm.topology import read_topo
 from steps.hmm.tree import monophone_tree, write_tree
 from steps.lang.table_hash import phones_hash
 
@@ -50,18 +50,20 @@ def train_mono(
     seed : int
         Seed of everything random.
     """
-    material = Material(feats, lang, training_options(feats, "mfcc"), oov_to_unk)
-    utterances, topology = material.utterances(), read_topo(lang / "topo")
+    options, topology = training_options(feats, "mfcc"), read_topo(lang / "topo")
     tree = monophone_tree(topology, read_phone_sets(lang, topology), phones_hash(lang / "phones.txt"))
     key = fingerprint(feats, lang, json.loads(json.dumps(mono, default=vars)), oov_to_unk, seed)
-    with output_dir(exp, key, mark="model.json") as folder, jobs(nj) as run:
+    with output_dir(exp, key, mark="model.json") as folder:
         shutil.copy(lang / "topo", folder / "topo")
         write_tree(folder / "tree.json", tree)
-        blocks = compile_blocks(material, utterances, folder, run)
-        training = Training(folder, blocks, silence_phones(lang), mono, seed, run)
-        if not training.state.exists():
-            flat_start(training)
-        write_gmm_model(folder, expect_maximise(training), material.options, lang_entry(lang, exp), seed)
+        inputs = TrainingInputs(feats, lang, folder, options, oov_to_unk)
+        with jobs(nj, inputs) as run:
+            blocks = compile_blocks(inputs, run)
+        with jobs(nj) as run_blocks:
+            training = Training(folder, blocks, inputs.silence, mono, seed, run_blocks)
+            if not training.state.exists():
+                flat_start(training)
+            write_gmm_model(folder, expect_maximise(training), options, lang_entry(lang, exp), seed)
         clean_up(training)
 
 

@@ -9,13 +9,21 @@ from nnet.ranges import Count, Seed
 from steps.acoustic.model import lang_entry, write_gmm_model
 from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
-from steps.base.parallel import Run, jobs
+from steps.base.parallel import SharedJobs, jobs
 from steps.feats.reader import training_options, utterance_speakers
-from steps.gmm.blocks import Material, compile_blocks
-from steps.gmm.em import STATE, EmOptions, Training, clean_up, expect_maximise, speaker_independent
-from steps.gmm.transforms import Transform, check_speakers, read_transform
-from steps.gmm.triphones import Aligned, LdaOptions, estimate_lda_transform, start, tree_statistics, triphone_tree
-from steps.hmm.topology import read_topo, silence_phones
+from steps.gmm.blocks import compile_blocks
+from steps.gmm.em import STATE, EmOptions, Training, clean_up, estimate_alignment_model, expect_maximise
+from steps.gmm.system import System
+from steps.gmm.transforms import check_speakers, read_transform
+from steps.gmm.triphones import (
+    AlignedTrainingInputs,
+    LdaOptions,
+    estimate_lda_transform,
+    start,
+    tree_statistics,
+    triphone_tree,
+)
+from steps.hmm.topology import read_topo
 from steps.hmm.tree import write_tree
 from steps.lang.table_hash import phones_hash
 from steps.tree.growing import TreeOptions
@@ -36,11 +44,12 @@ def train_triphones(
 ) -> None:
     """Train a GMM-HMM of tied triphone states (Kaldi's train_deltas.sh, train_lda_mllt.sh and train_sat.sh).
 
-    A decision tree ties the states of triphones by questions about their neighbours; then EM iterations with growing
-    mixtures. The features are MFCCs with deltas; with lda.dim, spliced frames projected by LDA and decorrelated by MLLT
-    (em.mllt_iterations); where the alignments were made with such features, the same. With em.fmllr_iterations each
-    speaker's features are moved towards the model; EXP/NAME_si (NAME is that of EXP) then is a model of the same
-    states for speakers who are not known yet.
+    A decision tree ties the states of triphones by questions about their neighbours. Then EM iterations follow, with
+    growing mixtures. The features are MFCCs with deltas. With lda.dim they are spliced frames, projected by LDA and
+    decorrelated by MLLT (em.mllt_iterations). Without lda.dim, alignments that were made with such a transform bring
+    it along. With em.fmllr_iterations the model is speaker-adapted (SAT): fMLLR moves each speaker's features towards
+    it. EXP/NAME_si (NAME is that of EXP) is then its alignment model: the same states, for speakers without a
+    transform.
 
     The result does not depend on --nj. A killed run goes on after its last finished iteration.
 
@@ -74,47 +83,54 @@ def train_triphones(
     options = training_options(feats, "mfcc")
     if lda.dim or before.matrix is not None:
         options["deltas"] = 0  # the frames around take their place
-    aligned = Aligned(Material(feats, lang, options, oov_to_unk), ali, silence_phones(lang))
     settings = json.loads(json.dumps([tree, em, lda], default=vars))
     key = fingerprint(feats, lang, ali, *([speakers] if speakers else []), settings, oov_to_unk, seed)
-    with output_dir(exp, key, mark="model.json") as folder, jobs(nj) as run:
-        training = _prepare(folder, aligned, tree, em, lda, before, seed, run)
-        system = expect_maximise(training)
-        if em.fmllr_iterations:
-            independent = folder / f"{exp.name}_si"
-            independent.mkdir(exist_ok=True)
-            for name in ("topo", "tree.json"):
-                shutil.copy(folder / name, independent / name)
-            entry = lang_entry(lang, exp / independent.name)
-            write_gmm_model(independent, speaker_independent(training, system), options, entry, seed)
+    with output_dir(exp, key, mark="model.json") as folder:
+        inputs = AlignedTrainingInputs(
+            feats=feats,
+            lang=lang,
+            folder=folder,
+            options=options,
+            oov_to_unk=oov_to_unk,
+            ali=ali,
+            transforms=speakers or ali,
+        )
+        with jobs(nj, inputs) as run:
+            blocks = _prepare(inputs, tree, lda, run)
+        with jobs(nj) as run_blocks:
+            training = Training(folder, blocks, inputs.silence, em, seed, run_blocks)
+            system = expect_maximise(training)
+            if em.fmllr_iterations:
+                write_alignment_model(exp, inputs, estimate_alignment_model(training, system), seed)
         write_gmm_model(folder, system, options, lang_entry(lang, exp), seed)
         clean_up(training)
 
 
 def _prepare(
-    folder: Path,
-    aligned: Aligned,
-    tree: TreeOptions,
-    em: EmOptions,
-    lda: LdaOptions,
-    before: Transform,
-    seed: int,
-    run: Run,
-) -> Training:
-    """Make all that EM goes on from, or find it there."""
-    material = aligned.material
-    if not (folder / STATE).exists():
-        transform = estimate_lda_transform(aligned, lda, run) if lda.dim else before
-        stats = tree_statistics(aligned, transform, run)
-        shutil.copy(material.lang / "topo", folder / "topo")
-        grown = triphone_tree(stats, read_topo(folder / "topo"), aligned.silence, tree, material.lang)
-        write_tree(folder / "tree.json", replace(grown, phones=phones_hash(material.lang / "phones.txt")))
-        print(f"{len(stats.counts)} states of triphones seen, tied to {grown.num_pdfs}", flush=True)
-    blocks = compile_blocks(material, material.utterances(), folder, run)
-    training = Training(folder, blocks, aligned.silence, em, seed, run)
-    if not training.state.exists():
-        start(aligned, stats, transform, blocks, training.state, run)
-    return training
+    inputs: AlignedTrainingInputs, tree: TreeOptions, lda: LdaOptions, run: SharedJobs[AlignedTrainingInputs]
+) -> list[Path]:
+    """Make what EM goes on from, as far as it is not there, and list the blocks."""
+    folder, state = inputs.folder, inputs.folder / STATE
+    if state.exists():
+        return compile_blocks(inputs, run)
+    projected = estimate_lda_transform(inputs, lda, run) if lda.dim else None
+    stats = tree_statistics(inputs, projected, run)
+    shutil.copy(inputs.lang / "topo", folder / "topo")
+    grown = triphone_tree(stats, read_topo(folder / "topo"), inputs.silence, tree, inputs.lang)
+    write_tree(folder / "tree.json", replace(grown, phones=phones_hash(inputs.lang / "phones.txt")))
+    print(f"{len(stats.counts)} states of triphones seen, tied to {grown.num_pdfs}", flush=True)
+    blocks = compile_blocks(inputs, run)
+    start(inputs, stats, projected or inputs.transform, blocks, state, run)
+    return blocks
+
+
+def write_alignment_model(exp: Path, inputs: AlignedTrainingInputs, system: System, seed: int) -> None:
+    """Write the alignment model of a speaker-adapted one, for speakers without a transform, into NAME_si."""
+    folder = inputs.folder / f"{exp.name}_si"
+    folder.mkdir(exist_ok=True)
+    for name in ("topo", "tree.json"):
+        shutil.copy(inputs.folder / name, folder / name)
+    write_gmm_model(folder, system, inputs.options, lang_entry(inputs.lang, exp / folder.name), seed)
 
 
 if __name__ == "__main__":

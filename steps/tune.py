@@ -1,6 +1,8 @@
-"""Choose on dev how the scores are weighted."""
+"""Choose the decoding scales on dev."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,13 +11,19 @@ from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.options import Options
 from steps.base.output import fingerprint, output_dir
-from steps.base.parallel import jobs
+from steps.base.parallel import SharedJobs, jobs
 from steps.feats.reader import reference_text
 from steps.scoring.tuning import best
 from steps.scoring.wer import score
-from steps.search.beam import SearchOptions, Weights
-from steps.search.decoding import Source, check_source, decode_all
+from steps.search.beam import DecodingScales, SearchOptions
+from steps.search.decoding import Decoded, Task, decode_all
 from steps.search.directory import decode_into
+from steps.search.inputs import DecodingInputs
+
+PARTS = ("scales", "penalties", "scales again")  # of the search over the grid
+
+Points = dict[DecodingScales, dict[str, float]]
+"""What was tried, with the errors."""
 
 
 @dataclass(frozen=True)
@@ -77,42 +85,109 @@ def tune(
     nj : int
         Number of processes.
     """
-    source = Source(data, graph, model, allow_commands, speakers)
-    is_network = check_source(source).is_network
+    inputs = DecodingInputs(
+        data=data, graph_dir=graph, model_dir=model, allow_commands=allow_commands, speakers=speakers
+    )
+    inputs.check()
     reference = reference_text(data)
-    deweights = grid.silence_deweights if is_network else [1.0]
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
-    points: dict[Weights, dict[str, float]] = {}
-    with output_dir(out, key, mark="decode.json") as folder, jobs(nj) as run:
-
-        def attempt(part: str, weights: list[Weights]) -> Weights:
-            (folder / part).mkdir(exist_ok=True)
-            new = [w for w in weights if w not in points]
-            desc = f"tuning {model.name} on {data.name}: {part}"
-            results = decode_all(source, new, search, folder / part, run, desc) if new else []
-            for w, decoded in zip(new, results, strict=True):
-                if missing := sorted(set(decoded.text) - set(reference)):
-                    raise InputError(f"{data}: utterance {missing[0]} has no text to count errors against")
-                total = score(reference, decoded.text).total
-                points[w] = {**vars(w), "errors": total.errors, "wer": total.wer}
-            chosen = best(list(points.values()))
-            return Weights(**{name: chosen[name] for name in Weights.__dataclass_fields__})
-
-        scale = attempt("scales", [Weights(scale) for scale in grid.acoustic_scales]).acoustic_scale
-        chosen = attempt("penalties", [Weights(scale, p, d) for p in grid.insertion_penalties for d in deweights])
-        chosen = attempt("scales again", [replace(chosen, acoustic_scale=scale) for scale in grid.acoustic_scales])
-        (folder / "tune.json").write_text(
-            json.dumps({"best": points[chosen], "grid": [points[w] for w in sorted(points)]}, indent=1)
-        )
-        decode_into(folder, out, source, chosen, search, run, f"tuning {model.name} on {data.name}: the best point")
-        for part in ("scales", "penalties", "scales again"):
-            for file in (folder / part).iterdir():
-                file.unlink()
-            (folder / part).rmdir()
+    with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
+        scores = folder / "scores"  # of all utterances, computed once for the whole grid
+        points = search_grid(Trials(inputs, reference, search, folder, scores, run), grid)
+        chosen = best_of(points)
+        listed = {"best": points[chosen], "grid": [points[scales] for scales in sorted(points)]}
+        (folder / "tune.json").write_text(json.dumps(listed, indent=1))
+        task = Task([chosen], search, folder, scores, alignments=True)
+        decode_into(out, inputs, task, "tune", run, f"tuning {inputs.model.name} on {data.name}: the best point")
+        for part in (*PARTS, scores.name):
+            shutil.rmtree(folder / part)
     print(
         f"{out}: WER {points[chosen]['wer']:.2f} % on {data.name} at acoustic scale {chosen.acoustic_scale:g}, "
         f"insertion penalty {chosen.insertion_penalty:g}, silence deweighting {chosen.silence_deweight:g}"
     )
+
+
+@dataclass(frozen=True)
+class Trials:
+    """How a point of the grid is tried.
+
+    Attributes
+    ----------
+    inputs : DecodingInputs
+    reference : dict
+        Utterance -> transcript.
+    search : SearchOptions
+    folder : Path
+        Where the results of killed runs are.
+    scores : Path
+        Where the model's scores are kept.
+    run : SharedJobs
+    """
+
+    inputs: DecodingInputs
+    reference: dict[str, str]
+    search: SearchOptions
+    folder: Path
+    scores: Path
+    run: SharedJobs[DecodingInputs]
+
+
+def search_grid(trials: Trials, grid: Grid) -> Points:
+    """Try the scales at no penalty, then penalties and deweightings at the best scale, then the scales again."""
+    deweights = grid.silence_deweights if trials.inputs.model.is_network else [1.0]
+    at_start, penalties, again = PARTS
+    points = with_points({}, trials, at_start, [DecodingScales(scale) for scale in grid.acoustic_scales])
+    scale = best_of(points).acoustic_scale
+    tried = [DecodingScales(scale, penalty, deweight) for penalty in grid.insertion_penalties for deweight in deweights]
+    points = with_points(points, trials, penalties, tried)
+    chosen = best_of(points)
+    return with_points(points, trials, again, [replace(chosen, acoustic_scale=scale) for scale in grid.acoustic_scales])
+
+
+def with_points(points: Points, trials: Trials, part: str, scales: Sequence[DecodingScales]) -> Points:
+    """Decode dev with the scales that have not been tried yet and count the errors.
+
+    Parameters
+    ----------
+    points : dict
+        Those tried before.
+    trials : Trials
+    part : str
+        A name of this part of the grid.
+    scales : sequence of DecodingScales
+
+    Returns
+    -------
+    dict
+        The points of before and the new ones.
+
+    Raises
+    ------
+    InputError
+        When an utterance has no transcript.
+    """
+    (trials.folder / part).mkdir(exist_ok=True)
+    new = [point for point in scales if point not in points]
+    if not new:
+        return points
+    task = Task(new, trials.search, trials.folder / part, trials.scores)
+    desc = f"tuning {trials.inputs.model.name} on {trials.inputs.data.name}: {part}"
+    results = decode_all(trials.inputs, task, trials.run, desc)
+    return points | {point: errors_of(trials, point, found) for point, found in zip(new, results, strict=True)}
+
+
+def errors_of(trials: Trials, scales: DecodingScales, decoded: Decoded) -> dict[str, float]:
+    """Describe a point of the grid: its scales, the number of errors and the word error rate."""
+    if missing := sorted(set(decoded.text) - set(trials.reference)):
+        raise InputError(f"{trials.inputs.data}: utterance {missing[0]} has no text to count errors against")
+    total = score(trials.reference, decoded.text).total
+    return {**vars(scales), "errors": total.errors, "wer": total.wer}
+
+
+def best_of(points: Points) -> DecodingScales:
+    """Choose a point; see `steps.scoring.tuning.best`."""
+    chosen = best(list(points.values()))
+    return DecodingScales(**{name: chosen[name] for name in DecodingScales.__dataclass_fields__})
 
 
 if __name__ == "__main__":

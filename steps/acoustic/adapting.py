@@ -1,26 +1,26 @@
 """Adapting a model to speakers: their transforms (fMLLR), and the passes that lead to them."""
 
 import json
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from nnet.ranges import Count, NotNegative
-from steps.acoustic.aligning import POSTERIOR_SCALE, Source, align_utterances, write_alignment_dir
-from steps.acoustic.model import ADAPTED, adapted_to, independent_model, load_acoustic_model, model_features
-from steps.ali.directory import Aligned, read_alignments
+from steps.acoustic.aligning import POSTERIOR_SCALE, AlignmentInputs, align_utterances, write_alignment_dir
+from steps.acoustic.inputs import ADAPTED, AcousticInputs, adapted_to
+from steps.acoustic.model import alignment_model
+from steps.ali.directory import Aligned, Alignments, read_alignments
 from steps.base.errors import InputError
 from steps.base.output import output_dir
-from steps.base.parallel import jobs
-from steps.corpus.split import cut
-from steps.feats.reader import Features
+from steps.base.parallel import SharedJobs, jobs, split_into_blocks
 from steps.gmm.adaptation import BySpeaker, speaker_maps, speaker_statistics
-from steps.gmm.gmm import read_gmms
 from steps.gmm.transforms import Transform, TransformedFeatures, read_transform, write_transform
 from steps.hmm.joins import check_lang, check_states
 from steps.hmm.topology import silence_phones
-from steps.hmm.transitions import read_transition_model
 from steps.hmm.viterbi import AlignOptions
 
 
@@ -50,8 +50,8 @@ def adapt(
     model : Path
         Model directory: a GMM system.
     ali : Path
-        Alignments with the states of this model: of transcripts, from steps.align, or of what a first pass heard, a
-        directory of steps.decode or of steps.tune.
+        Alignments with the states of this model: of transcripts, from steps.align, or of the hypotheses of a first
+        pass, from steps.decode or steps.tune.
     out : Path
         Directory to write.
     silence_weight : float
@@ -65,40 +65,99 @@ def adapt(
     nj : int
         Number of processes.
     """
-    acoustic = load_acoustic_model(model)
-    if acoustic.is_network:
+    inputs = AdaptationInputs(data=data, model_dir=model, allow_commands=allow_commands, lang=lang, ali=ali)
+    if inputs.model.is_network:
         raise InputError(f"{model}: a network; only GMM systems have speakers' transforms of this kind")
-    alignments = read_alignments(ali)
-    check_states(ali, model, "align with that model or with its NAME_si")
-    check_lang(lang, model)
-    features = model_features(data, acoustic, allow_commands)
-    utterances = [utterance for utterance in features if utterance in alignments]
-    if not utterances:
-        raise InputError(f"{ali}: none of the utterances of {data} is aligned there")
-    transform = features.transform
-    with output_dir(out, mark="transform.npz") as folder, jobs(nj) as run:
+    utterances = _aligned_utterances(inputs)
+    speakers = {inputs.features.features.utt2spk[utterance] for utterance in utterances}
+    with output_dir(out, mark="transform.npz") as folder, jobs(nj, inputs) as run:
+        transform = inputs.features.transform
         for iteration in range(iterations):
-            step = partial(_statistics, features.features, ali, model, silence_phones(lang), silence_weight, transform)
-            parts = run(step, cut(utterances), f"adapting {data.name}: {iteration + 1}/{iterations}")
-            maps, gain = speaker_maps(parts, min_frames)
+            desc = f"adapting {data.name}: {iteration + 1}/{iterations}"
+            maps, gain = speaker_maps(_statistics(inputs, utterances, transform, silence_weight, run, desc), min_frames)
             transform = transform.adapted(maps)
             if not maps:
                 break
             print(f"fMLLR: {len(maps)} speakers, {gain:.3f} in log likelihood per frame", flush=True)
         write_transform(folder, transform)
         (folder / ADAPTED).write_text(json.dumps(adapted_to(model), indent=1) + "\n")
-    speakers = {features.features.utt2spk[utterance] for utterance in utterances}
     if few := sorted(speakers - set(transform.speakers)):
         print(f"no more than {min_frames:g} frames, not adapted: {' '.join(few)}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class AdaptationInputs(AcousticInputs):
+    """What transforms are estimated from.
+
+    Parameters
+    ----------
+    lang : Path
+        Language directory.
+    ali : Path
+        Alignments with the states of the model.
+    """
+
+    lang: Path
+    ali: Path
+
+    @cached_property
+    def alignments(self) -> Alignments:
+        """The alignments."""
+        return read_alignments(self.ali)
+
+    @cached_property
+    def silence_pdfs(self) -> NDArray[Any]:
+        """The pdf-ids of silence."""
+        return self.model.transitions.pdfs_of(silence_phones(self.lang))
+
+
+def _aligned_utterances(inputs: AdaptationInputs) -> list[str]:
+    """List the utterances with features and an alignment; an error where there are none or of other states."""
+    alignments = inputs.alignments
+    check_states(inputs.ali, inputs.model_dir, "align with that model or with its NAME_si")
+    check_lang(inputs.lang, inputs.model_dir)
+    utterances = [utterance for utterance in inputs.features if utterance in alignments]
+    if not utterances:
+        raise InputError(f"{inputs.ali}: none of the utterances of {inputs.data} is aligned there")
+    return utterances
+
+
+Maps = Mapping[str, NDArray[Any]]
+"""Speaker id -> affine map."""
+
+
+def _statistics(
+    inputs: AdaptationInputs,
+    utterances: Sequence[str],
+    transform: Transform,
+    silence_weight: float,
+    run: SharedJobs[AdaptationInputs],
+    desc: str,
+) -> list[BySpeaker]:
+    """Collect the statistics of features with a transform, block by block."""
+    utt2spk = inputs.features.features.utt2spk
+    items: list[tuple[list[str], Maps]] = []
+    for block in split_into_blocks(utterances):
+        speakers = {utt2spk[utterance] for utterance in block} & transform.speakers.keys()
+        items.append((block, {speaker: transform.speakers[speaker] for speaker in speakers}))
+    return run(partial(_block_statistics, silence_weight=silence_weight), items, desc)
+
+
+def _block_statistics(inputs: AdaptationInputs, item: tuple[list[str], Maps], silence_weight: float) -> BySpeaker:
+    (utterances, maps), model, features = item, inputs.model, inputs.features.features
+    assert model.gmms is not None  # `adapt` refuses networks
+    transformed = TransformedFeatures(features, replace(inputs.features.transform, speakers=maps))
+    aligned = ((features.utt2spk[u], transformed[u], inputs.alignments[u]) for u in utterances)
+    return speaker_statistics(model.gmms, model.transitions, aligned, inputs.silence_pdfs, silence_weight)
+
+
 class Adapted(NamedTuple):
-    """How a model of adapted speakers was adapted.
+    """How a speaker-adapted (SAT) model was adapted.
 
     Attributes
     ----------
     model : Path
-        That of the first pass, for speakers who are not known yet.
+        The alignment model, which made the first alignment.
     first : dict of Aligned
         Its alignments.
     failed : dict of str
@@ -119,16 +178,15 @@ class Adapted(NamedTuple):
 
 
 def adapt_to(
-    source: Source, folder: Path, options: AlignOptions, posterior_scale: float = POSTERIOR_SCALE, nj: int = 1
+    inputs: AlignmentInputs, folder: Path, options: AlignOptions, posterior_scale: float = POSTERIOR_SCALE, nj: int = 1
 ) -> Adapted | None:
-    """Adapt a model to the speakers of transcribed speech, if it is one of adapted speakers.
+    """Adapt a model to the speakers of transcribed speech, if it is a speaker-adapted (SAT) one.
 
-    A first alignment is that of its sibling for speakers who are not known yet (Kaldi's align_fmllr.sh).
+    The first alignment is that of its alignment model, for speakers without a transform (Kaldi's align_fmllr.sh).
 
     Parameters
     ----------
-    source : Source
-        What is to be aligned with what.
+    inputs : AlignmentInputs
     folder : Path
         Where to write.
     options, posterior_scale, nj
@@ -139,30 +197,15 @@ def adapt_to(
     Adapted or None
         None for any other model.
     """
-    independent = independent_model(source.model)
-    if independent is None:
+    model = alignment_model(inputs.model_dir)
+    if model is None:
         return None
-    first, speakers, unadapted = folder / "first_ali", folder / "fmllr", source._replace(model=independent)
-    with jobs(nj) as run:
+    first, speakers, unadapted = folder / "first_ali", folder / "fmllr", replace(inputs, model_dir=model)
+    with jobs(nj, unadapted) as run:
         aligned, failed = align_utterances(unadapted, options, posterior_scale, run)
     if not aligned:
-        return Adapted(independent, {}, failed, None)
+        return Adapted(model, {}, failed, None)
     with output_dir(first) as part:
         write_alignment_dir(part, first, unadapted, aligned, posterior_scale)
-    adapt(source.data, source.lang, source.model, first, speakers, allow_commands=source.allow_commands, nj=nj)
-    return Adapted(independent, aligned, failed, speakers)
-
-
-def _statistics(
-    features: Features,
-    ali: Path,
-    model: Path,
-    silence: list[int],
-    silence_weight: float,
-    transform: Transform,
-    utterances: list[str],
-) -> BySpeaker:
-    gmms, transitions = read_gmms(model / "gmm.npz"), read_transition_model(model)
-    alignments, transformed = read_alignments(ali), TransformedFeatures(features, transform)
-    aligned = ((features.utt2spk[u], transformed[u], alignments[u]) for u in utterances)
-    return speaker_statistics(gmms, transitions, aligned, transitions.pdfs_of(silence), silence_weight)
+    adapt(inputs.data, inputs.lang, inputs.model_dir, first, speakers, allow_commands=inputs.allow_commands, nj=nj)
+    return Adapted(model, aligned, failed, speakers)

@@ -1,39 +1,41 @@
-"""One way to load and to ask any acoustic model: a GMM system or a network."""
+"""Acoustic models of either kind, a GMM system or a network, behind one interface."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nnet.model import AcousticModel as Network
 from nnet.model import load_model, log_posteriors
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.output import writing
-from steps.feats.reader import load_features
 from steps.gmm.gmm import DiagGmms, log_likelihoods, read_gmms, write_gmms
 from steps.gmm.system import System
 from steps.gmm.transforms import (
-    FILE,
     Transform,
-    TransformedFeatures,
-    check_speakers,
     read_transform,
     write_transform,
 )
 from steps.hmm.joins import states_of
 from steps.hmm.transitions import TransitionModel, read_transition_model, write_transition_model
-from steps.lang.table_hash import check_same
 
 PRIOR_FLOOR = 1e-5
 ADAPTED = "adapt.json"  # beside speakers' transforms: the model that they are for
+
+
+class Priors(NamedTuple):
+    """What the priors of a network's pdfs are computed from: their frame counts, and which of them are silence."""
+
+    counts: NDArray[Any]
+    silence_pdfs: list[int]
 
 
 @dataclass(frozen=True)
@@ -44,32 +46,59 @@ class AcousticModel:
     ----------
     folder : Path
         Its directory.
-    is_network : bool
-        A network gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
     features : dict
         The feature options, for `steps.feats.reader.load_features`.
     transform : Transform
-        Of those features; each speaker's own map, if any, is not the model's, see `model_features`.
+        Of those features; without the speakers' own maps, which `steps.acoustic.inputs.model_features` adds.
     transitions : TransitionModel
     seed : int
         Of its training.
-    log_likelihoods : callable
-        ``log_likelihoods(features, silence_deweight=1.0)``: a list of (T, D) to a list of (T, num_pdfs) float32; the
-        utterances of a list are computed side by side.
+    scores : callable
+        A list of (T, D) features to a list of (T, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
+        of a network. The utterances of a list are computed side by side.
+    gmms : DiagGmms, optional
+        Those of a GMM system.
+    priors : Priors, optional
+        Those of a network.
     """
 
     folder: Path
-    is_network: bool
     features: dict[str, Any]
     transform: Transform
     transitions: TransitionModel
     seed: int
-    log_likelihoods: Callable[..., list[NDArray[Any]]]
+    scores: Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
+    gmms: DiagGmms | None = None
+    priors: Priors | None = None
 
     @property
     def name(self) -> str:
         """The name of its directory."""
         return self.folder.name
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter."""
+        return self.priors is not None
+
+    def log_likelihoods(self, features: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:
+        """Log likelihoods log p(x | s) of features; see `to_log_likelihoods`. A network's lack a constant per frame."""
+        return self.to_log_likelihoods(self.scores(features), silence_deweight)
+
+    def to_log_likelihoods(self, scores: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:
+        """Divide a network's posteriors by the priors; the scores of a GMM system are log likelihoods already.
+
+        Parameters
+        ----------
+        scores : sequence of (T, num_pdfs) float32
+            From ``scores``.
+        silence_deweight : float
+            The count of silence frames is divided by this in the priors.
+        """
+        if self.priors is None:
+            return list(scores)
+        priors = log_priors(self.priors.counts, self.priors.silence_pdfs, silence_deweight)
+        return [matrix - priors for matrix in scores]  # log p(x|s) = log p(s|x) - log p(s) + constant
 
 
 def load_acoustic_model(folder: str | Path) -> AcousticModel:
@@ -95,68 +124,14 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
         )
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
-    is_network = about.get("kind") != "gmm"
-    score = _network_scorer(folder) if is_network else partial(_gmm_scores, read_gmms(folder / "gmm.npz"))
     transform = read_transform(folder).without_speakers()
-    return AcousticModel(folder, is_network, about["features"], transform, transitions, about["seed"], score)
-
-
-def model_features(
-    data: Path, model: AcousticModel, allow_commands: bool = False, speakers: Path | None = None
-) -> TransformedFeatures:
-    """Open the features of a data directory as a model wants them.
-
-    Parameters
-    ----------
-    data : Path
-        See `steps.feats.reader.load_features`.
-    model : AcousticModel
-    allow_commands : bool
-        Run commands in wav.scp.
-    speakers : Path, optional
-        A directory of `steps.adapt` with the speakers' transforms; a speaker without keeps the features as they are.
-
-    Raises
-    ------
-    InputError
-        Also when those transforms are none, for another model or for other speakers.
-    """
-    features = load_features(data, model.features, allow_commands)
-    if speakers is None:
-        return TransformedFeatures(features, model.transform)
-    if not (speakers / FILE).is_file():
-        raise InputError(f"{speakers}: it has no {FILE}; estimate the speakers' transforms with steps.adapt first")
-    transform = read_transform(speakers)
-    if model.is_network:
-        raise InputError(f"{model.folder}: a network, which speakers' transforms as those of {speakers} are not for")
-    _check_adapted(speakers, model.folder)
-    check_speakers(speakers, transform, data, features.utt2spk.values())
-    common, wanted = transform.without_speakers(), model.transform
-    if common.context != wanted.context or not np.array_equal(_matrix(common), _matrix(wanted)):
-        raise InputError(f"{speakers}: its transforms are for another model than {model.name}; estimate them with it")
-    return TransformedFeatures(features, transform)
-
-
-def adapted_to(model: Path) -> dict[str, str]:
-    """What `ADAPTED` says of the GMM system that speakers' transforms were estimated for."""
-    return {"gmm": hashlib.sha256((model / "gmm.npz").read_bytes()).hexdigest()[:16]}
-
-
-def _check_adapted(speakers: Path, model: Path) -> None:
-    """Check that speakers' transforms were estimated for a GMM system; say so where that is not known."""
-    known = (speakers / ADAPTED).is_file()
-    check_same(
-        "Gaussians",
-        speakers / (ADAPTED if known else FILE),
-        read_json(speakers / ADAPTED, "gmm")["gmm"] if known else None,
-        model / "gmm.npz",
-        adapted_to(model)["gmm"],
-        "estimate the transforms with this model",
-    )
-
-
-def _matrix(transform: Transform) -> NDArray[Any]:
-    return np.zeros(0) if transform.matrix is None else transform.matrix
+    common = folder, about["features"], transform, transitions, about["seed"]
+    if about.get("kind") == "gmm":
+        gmms = read_gmms(folder / "gmm.npz")
+        return AcousticModel(*common, partial(_gmm_scores, gmms), gmms=gmms)
+    network, about = load_model(folder)
+    priors = Priors(np.array(about["prior_counts"]), about["silence_pdfs"])
+    return AcousticModel(*common, partial(_network_scores, network), priors=priors)
 
 
 def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang: str, seed: int) -> None:
@@ -190,8 +165,12 @@ def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang
         part.write_text(json.dumps(about, indent=1))
 
 
-def independent_model(model: Path) -> Path | None:
-    """The model of the same states for speakers who are not known yet, where a model is one of adapted speakers."""
+def alignment_model(model: Path) -> Path | None:
+    """Find the alignment model of a speaker-adapted (SAT) one; None for any other model.
+
+    It has the same states and Gaussians, estimated from features without fMLLR (Kaldi's ``final.alimdl``): it aligns
+    and decodes speakers who have no transform yet. It lies in ``NAME_si`` in the model's directory.
+    """
     return next((file.parent for file in sorted(model.glob("*_si/model.json"))), None)
 
 
@@ -227,20 +206,12 @@ def training_lang(model: Path) -> Path:
     return lang
 
 
-def _gmm_scores(gmms: DiagGmms, features: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:
+def _gmm_scores(gmms: DiagGmms, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     return [log_likelihoods(gmms, matrix) for matrix in features]
 
 
-def _network_scorer(folder: Path) -> Callable[..., list[NDArray[Any]]]:
-    network, about = load_model(folder)
-    counts, silence = np.array(about["prior_counts"]), about["silence_pdfs"]
-
-    def score(features: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:
-        posteriors = log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])
-        priors = log_priors(counts, silence, silence_deweight)
-        return [matrix.numpy() - priors for matrix in posteriors]  # log p(x|s) = log p(s|x) - log p(s) + constant
-
-    return score
+def _network_scores(network: Network, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    return [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
 
 
 def log_priors(counts: NDArray[Any], silence_pdfs: Sequence[int], silence_deweight: float) -> NDArray[Any]:
@@ -265,5 +236,6 @@ def log_priors(counts: NDArray[Any], silence_pdfs: Sequence[int], silence_deweig
     """
     counts = counts.astype(np.float64)
     counts[list(silence_pdfs)] /= silence_deweight
-    share = np.maximum(counts / counts.sum(), PRIOR_FLOOR)
-    return np.log(share / share.sum()).astype(np.float32)
+    share: NDArray[np.float64] = np.maximum(counts / counts.sum(), PRIOR_FLOOR)
+    log_share: NDArray[np.float64] = np.log(share / share.sum())
+    return log_share.astype(np.float32)

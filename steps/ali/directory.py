@@ -52,7 +52,7 @@ class Aligned:
 
 @dataclass(frozen=True)
 class Alignments(Mapping[str, NDArray[Any]]):
-    """Utterance id -> a value a frame, (T,), read anew each time; can be sent to other processes.
+    """Utterance id -> a value a frame, (T,), read at each access.
 
     The values are transition-ids in int32, or log posteriors in float32.
     """

@@ -21,7 +21,7 @@ class Occurrence(NamedTuple):
 class Durations(NamedTuple):
     """How often something occurs, and the mean, median, 5th and 95th percentile of its frames."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # instead of tuple's method; the files have this name
     mean: float
     median: float
     p5: float
@@ -29,7 +29,7 @@ class Durations(NamedTuple):
 
 
 def occurrences(model: TransitionModel, tids: NDArray[Any]) -> list[Occurrence]:
-    """Cut an alignment into phones, with the frames of their states.
+    """Split an alignment into phones, with the frames of their states.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def phone_durations(
     result = {}
     for phone, group in by_phone.items():
         kinds, times = zip(*group, strict=True)
-        states = np.repeat(np.array(kinds), times, axis=0)
-        visited = [durations(frames[frames > 0]) if frames.any() else None for frames in states.T]
-        result[phone] = durations(states.sum(axis=1)), visited
+        frames = np.repeat(np.array(kinds), times, axis=0)
+        visited = [durations(column[column > 0]) if column.any() else None for column in frames.T]
+        result[phone] = durations(frames.sum(axis=1)), visited
     return result

@@ -13,7 +13,7 @@ from steps.base.errors import InputError
 from steps.base.fields import split_fields
 from steps.corpus.ctm import Token
 from steps.hmm.joins import check_lang
-from steps.hmm.training_graph import Pronouncer, read_pronouncer
+from steps.hmm.training_graph import TrainingLexicon, read_training_lexicon
 from steps.hmm.transitions import TransitionModel, read_transition_model, split_phones
 from steps.lang.lines import numbered_lines
 from steps.lang.positions import plain_names
@@ -42,7 +42,7 @@ class Labeller:
     transitions : TransitionModel
         What transition-ids mean.
     times : FrameTimes
-    pronouncer : Pronouncer
+    lexicon : TrainingLexicon
     labelled : StdVectorFst
         From `phone_labels`.
     phone_names : dict
@@ -54,7 +54,7 @@ class Labeller:
     lang: Path
     transitions: TransitionModel
     times: FrameTimes
-    pronouncer: Pronouncer
+    lexicon: TrainingLexicon
     labelled: kaldifst.StdVectorFst
     phone_names: dict[int, str]
     silence: str
@@ -80,7 +80,7 @@ class Labeller:
             When the phones of the alignment are no pronunciation of the transcript.
         """
         phones = split_phones(self.transitions, aligned.tids)
-        ids = self.pronouncer.word_ids(utterance, text)
+        ids = self.lexicon.word_ids(utterance, text)
         spans = divide([phone for phone, _, _ in phones], ids, self.labelled)
         if spans is None:
             raise InputError(
@@ -124,7 +124,7 @@ def read_labeller(lang: Path, model: Path, times: FrameTimes) -> Labeller:
     """
     transitions = read_transition_model(model)
     # words that it lacks were aligned as the unknown word, or not at all
-    pronouncer = read_pronouncer(lang, oov_to_unk=True)
+    lexicon = read_training_lexicon(lang, oov_to_unk=True)
     check_lang(lang, model)
     symbols = read_symbols(lang / "phones.txt")
     plain = plain_names(lang, symbols)
@@ -137,7 +137,7 @@ def read_labeller(lang: Path, model: Path, times: FrameTimes) -> Labeller:
     silence = " ".join(text for _, text in numbered_lines(path) if text)
     if silence not in names.values():
         raise InputError(f"{path}: '{silence}' is not one of the phones in phones.txt; make {lang} again")
-    return Labeller(lang, transitions, times, pronouncer, phone_labels(pronouncer.lexicon), names, silence)
+    return Labeller(lang, transitions, times, lexicon, phone_labels(lexicon.fst), names, silence)
 
 
 def labeller_of(aligned: AlignedSet, lang: Path) -> Labeller:

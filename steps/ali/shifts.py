@@ -61,7 +61,8 @@ def compare_alignments(
         When an utterance has other numbers of frames, or there is no boundary to compare.
     """
     common = sorted(set(before) & set(after))
-    offsets, frames, other = [np.zeros(0)], 0, 0
+    offsets: list[NDArray[Any]] = [np.zeros(0)]
+    frames, other = 0, 0
     for utterance in common:
         old, new = before[utterance], after[utterance]
         if len(old) != len(new):

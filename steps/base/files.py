@@ -2,11 +2,12 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from steps.base.errors import InputError
 from steps.base.output import writing
@@ -54,6 +55,22 @@ def read_arrays(path: Path, *names: str) -> list[NDArray[Any]]:
         raise InputError(f"{path} is missing; make {path.parent} again") from error
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged ({error}); remove it and make it again") from error
+
+
+def write_arrays(path: Path, **arrays: ArrayLike) -> None:
+    """Write an npz file beside its place and then rename it; `read_arrays` reads it.
+
+    Example
+    -------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "sums.npz")
+    >>> write_arrays(path, frames=[3, 2])
+    >>> read_arrays(path, "frames")
+    [array([3, 2])]
+    """
+    savez: Callable[..., None] = np.savez
+    with writing(path) as part, part.open("wb") as file:
+        savez(file, **arrays)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,6 +15,7 @@ from nnet.errors import naming
 from steps.base.errors import InputError
 
 KEY = ".key"  # in a partial directory: what its content depends on
+PARTIAL, OLD = ".partial", ".old"  # ends of the names of a directory in the making, and of one about to be replaced
 LONGEST_NAME = 255  # bytes of a file's name
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -100,17 +101,28 @@ def output_dir(path: str | Path, key: str | None = None, mark: str | None = None
     if path.is_file() or (mark and path.is_dir() and any(path.iterdir()) and not (path / mark).exists()):
         raise InputError(f"{path}: is there already, with other things in it; give the name of a new directory")
     with only_writer(path):
-        part = path.with_name(path.name + ".partial")
+        part = path.with_name(path.name + PARTIAL)
         with naming(part):
             _begin(part, key)
             yield part
         (part / KEY).unlink(missing_ok=True)
-        old = path.with_name(path.name + ".old")
+        old = path.with_name(path.name + OLD)
         shutil.rmtree(old, ignore_errors=True)  # of a run that was stopped between the lines below
         if path.exists():
             os.replace(path, old)
         os.replace(part, path)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def is_unfinished(directory: Path) -> bool:
+    """Whether a directory is one that `output_dir` has not finished, or has not removed yet, by its name.
+
+    Example
+    -------
+    >>> [is_unfinished(Path("exp", name)) for name in ("mono", "mono.partial", "mono.old")]
+    [False, True, True]
+    """
+    return directory.name.endswith((PARTIAL, OLD))
 
 
 def _begin(part: Path, key: str | None) -> None:

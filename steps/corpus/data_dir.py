@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from steps.base.errors import InputError
 from steps.base.fields import split_fields
-from steps.base.output import fitting
+from steps.base.output import fitting, is_unfinished
 from steps.corpus.audio import parse_wav_entry, read_audio, times_fault
 from steps.corpus.tables import read_table, write_table
 
 T = TypeVar("T")
 
 LEFT_OUT = "left_out"
-_UNFINISHED = (".partial", ".old")  # the directories of steps.base.output.output_dir
 
 
 @dataclass(frozen=True)
@@ -311,7 +310,7 @@ def data_dirs(path: str | Path) -> dict[str, Path]:
     if _is_data_dir(path):
         return {path.resolve().name: path}
     subdirectories = sorted(path.iterdir()) if path.is_dir() else []
-    found = [p for p in subdirectories if _is_data_dir(p) and p.suffix not in _UNFINISHED and p.name[0] != "."]
+    found = [p for p in subdirectories if _is_data_dir(p) and not is_unfinished(p) and p.name[0] != "."]
     if not found:
         raise InputError(f"{path}: neither a data directory nor a folder of them: no wav.scp or feats.scp is there")
     return {p.name: p for p in found}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.parallel import Run
+from steps.base.parallel import SharedJobs
 from steps.corpus.audio import resample, write_audio
 from steps.corpus.data_dir import DataDir, file_name, read_utterance_audio
 
@@ -48,7 +48,7 @@ def perturbed_id(identifier: str, factor: float) -> str:
 
 
 def perturb(
-    data: DataDir, factors: Sequence[float], audio: Path, final: Path, allow_commands: bool, run: Run
+    data: DataDir, factors: Sequence[float], audio: Path, final: Path, allow_commands: bool, run: SharedJobs[DataDir]
 ) -> DataDir:
     """Write the audio of a data directory at several speeds and describe it as a data directory.
 
@@ -61,8 +61,8 @@ def perturb(
         The folder to write wav files into, and where it will be in the end.
     allow_commands : bool
         Run commands in wav.scp.
-    run : Run
-        From `steps.base.parallel.jobs`.
+    run : SharedJobs
+        From `steps.base.parallel.jobs`, which shares `data`.
 
     Raises
     ------
@@ -71,7 +71,8 @@ def perturb(
     """
     if len(set(factors)) < len(factors):
         raise InputError(f"the speeds are {list(factors)}; each has to be given once")
-    run(partial(_write, data, factors, audio, allow_commands), data.utterances, "changing speeds")
+    step = partial(_write, factors=factors, audio=audio, allow_commands=allow_commands)
+    run(step, data.utterances, "changing speeds")
     wav: dict[str, str] = {}
     text: dict[str, str] = {}
     utt2spk: dict[str, str] = {}
@@ -85,7 +86,7 @@ def perturb(
     return DataDir(final.parent, wav, text, utt2spk)
 
 
-def _write(data: DataDir, factors: Sequence[float], audio: Path, allow_commands: bool, utterance: str) -> None:
+def _write(data: DataDir, utterance: str, factors: Sequence[float], audio: Path, allow_commands: bool) -> None:
     samples, rate = read_utterance_audio(data, utterance, allow_commands)
     for factor in factors:
         changed = np.clip(change_speed(samples, rate, factor), -1, 1 - 2**-15)  # resampling overshoots at loud places

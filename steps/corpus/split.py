@@ -1,18 +1,14 @@
-"""Splits that do not change from run to run: of a corpus into sets, of a list into blocks."""
+"""A split of a corpus into sets that stays as it is."""
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import accumulate
-from typing import TypeVar
 
 from steps.base.errors import InputError
 
-T = TypeVar("T")
-
 SHARES = {"train": 80.0, "dev": 10.0, "test": 10.0}
-BLOCK_SIZE = 32  # utterances that a process takes at a time
 
 
 def normalise_transcript(text: str) -> str:
@@ -75,14 +71,3 @@ def _position(transcript: str) -> float:
     """Where in [0, 100) a transcript's hash puts it."""
     digest = hashlib.md5(normalise_transcript(transcript).encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[:6], "big") / 2**48 * 100
-
-
-def cut(items: Sequence[T], size: int = BLOCK_SIZE) -> list[list[T]]:
-    """Cut a list into blocks of a fixed size, so that what is summed over them does not depend on the processes.
-
-    Example
-    -------
-    >>> cut(["a", "b", "c"], size=2)
-    [['a', 'b'], ['c']]
-    """
-    return [list(items[i : i + size]) for i in range(0, len(items), size)]

@@ -39,12 +39,15 @@ class Features(Mapping[str, NDArray[Any]]):
         Gives the features of an utterance before normalisation and deltas.
     stats : mapping
         Speaker id -> what to normalise with; empty for none.
+    from_audio : bool
+        Whether they are computed from audio: to open them again would take another pass over all of it.
     """
 
     options: FeatureOptions
     utt2spk: Mapping[str, str]
     raw: Callable[[str], NDArray[Any]]
     stats: Mapping[str, Tensor]
+    from_audio: bool = False
 
     @property
     def utterances(self) -> list[str]:
@@ -273,7 +276,8 @@ def _from_audio(data: DataDir, options: FeatureOptions, allow_commands: bool) ->
     stats = {speaker: speaker_stats(long_enough(speaker), options) for speaker in data.spk2utt}
     say_resampled(rates, options.sample_rate)
     say_short(data.path, sorted(short), len(kept))
-    return Features(options, dict(sorted(kept.items())), partial(_audio_features, data, options, allow_commands), stats)
+    raw = partial(_audio_features, data, options, allow_commands)
+    return Features(options, dict(sorted(kept.items())), raw, stats, from_audio=True)
 
 
 def _audio_features(data: DataDir, options: FeatureOptions, allow_commands: bool, utterance: str) -> NDArray[Any]:

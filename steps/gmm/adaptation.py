@@ -20,7 +20,7 @@ def speaker_statistics(
     silence_pdfs: NDArray[Any],
     silence_weight: float,
 ) -> BySpeaker:
-    """Collect what fMLLR is estimated from.
+    """Collect the statistics for fMLLR.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def speaker_statistics(
     for speaker, utterances in by_speaker.items():
         features, pdfs = (np.concatenate(arrays) for arrays in zip(*utterances, strict=True))
         weights = np.where(np.isin(pdfs, silence_pdfs), silence_weight, 1.0)
-        heard = weights > 0
-        statistics[speaker] = accumulate_fmllr(gmms, features[heard], pdfs[heard], weights[heard])
+        counted = weights > 0
+        statistics[speaker] = accumulate_fmllr(gmms, features[counted], pdfs[counted], weights[counted])
     return statistics
 
 

@@ -6,7 +6,7 @@ features and graphs are made once and read back in every iteration.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.output import writing
-from steps.base.parallel import Run
-from steps.corpus.split import cut
+from steps.base.files import write_arrays
+from steps.base.parallel import OpenedOnce, SharedJobs, split_into_blocks
 from steps.feats.reader import Features, load_features, utterance_text
-from steps.hmm.training_graph import Pronouncer, read_pronouncer, training_graph
+from steps.hmm.topology import silence_phones
+from steps.hmm.training_graph import TrainingLexicon, read_training_lexicon, training_graph
 from steps.hmm.transitions import TransitionModel, initial_transition_model
 from steps.hmm.tree import Tree, read_tree
 from steps.lang.fst_arrays import FstArrays
@@ -37,61 +37,107 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Material:
-    """What blocks are made of: a set's features and transcripts, and a lang directory; see `load_features`."""
+class TrainingInputs(OpenedOnce):
+    """A training set, a lang directory and the folder of the training.
+
+    Parameters
+    ----------
+    feats : Path
+        Features and transcripts; see `load_features`.
+    lang : Path
+        Language directory.
+    folder : Path
+        Where the training takes place; it holds ``topo`` and ``tree.json`` before the first block is compiled.
+    options : dict
+        Of the features.
+    oov_to_unk : bool
+        Take words without a pronunciation as the unknown word instead of refusing them.
+    """
 
     feats: Path
     lang: Path
+    folder: Path
     options: dict[str, Any]
     oov_to_unk: bool = False
 
+    @cached_property
     def features(self) -> Features:
         """The features before any transform."""
         return load_features(self.feats, self.options)
 
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """Utterance id -> transcript."""
+        return utterance_text(self.feats)
+
+    @cached_property
+    def lexicon(self) -> TrainingLexicon:
+        """The words' pronunciations."""
+        return read_training_lexicon(self.lang, self.oov_to_unk)
+
+    @cached_property
+    def silence(self) -> list[int]:
+        """The silence phones."""
+        return silence_phones(self.lang)
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The tree of the model in training."""
+        return read_tree(self.folder / "tree.json")
+
+    @cached_property
+    def transitions(self) -> TransitionModel:
+        """The transition model that training starts from."""
+        return initial_transition_model(self.folder)
+
     def utterances(self) -> list[str]:
-        """Those that have both features and text.
+        """List those that have both features and text.
 
         Raises
         ------
         InputError
             When there are none.
         """
-        texts = utterance_text(self.feats)
-        found = [utterance for utterance in self.features() if utterance in texts]
+        found = [utterance for utterance in self.features if utterance in self.texts]
         if not found:
             raise InputError(f"{self.feats}: no utterance has both features and text")
         return found
 
 
-def compile_blocks(material: Material, utterances: Sequence[str], folder: Path, run: Run) -> list[Path]:
-    """Compile the blocks that are missing in a folder that holds ``topo`` and ``tree.json``."""
-    parts = cut(utterances)
-    paths = [folder / f"block.{i}.npz" for i in range(len(parts))]
+def compile_blocks(inputs: TrainingInputs, run: SharedJobs[TrainingInputs]) -> list[Path]:
+    """Compile the blocks of the training set that are missing in its folder.
+
+    Parameters
+    ----------
+    inputs : TrainingInputs
+    run : SharedJobs
+        From `steps.base.parallel.jobs`, which shares `inputs`.
+    """
+    parts = split_into_blocks(inputs.utterances())
+    paths = [inputs.folder / f"block.{i}.npz" for i in range(len(parts))]
     missing = [(path, names) for path, names in zip(paths, parts, strict=True) if not path.exists()]
-    run(partial(_compile, material), missing, "compiling graphs")
+    run(_compile, missing, "compiling graphs")
     return paths
 
 
-def _compile(material: Material, item: tuple[Path, list[str]]) -> None:
+def _compile(inputs: TrainingInputs, item: tuple[Path, list[str]]) -> None:
     path, utterances = item
-    pronouncer = read_pronouncer(material.lang, material.oov_to_unk)
-    tree, model = read_tree(path.with_name("tree.json")), initial_transition_model(path.parent)
-    texts = utterance_text(material.feats)
-    write_block(path, make_block(utterances, material.features(), texts, pronouncer, tree, model))
+    write_block(
+        path, make_block(utterances, inputs.features, inputs.texts, inputs.lexicon, inputs.tree, inputs.transitions)
+    )
 
 
 def make_block(
     utterances: Sequence[str],
     features: Features,
     texts: Mapping[str, str],
-    pronouncer: Pronouncer,
+    lexicon: TrainingLexicon,
     tree: Tree,
     model: TransitionModel,
 ) -> Block:
     """Read the features and compile the graphs of some utterances."""
     graphs = [
-        training_graph(pronouncer.word_ids(utterance, texts[utterance]), pronouncer.lexicon, tree, model)
+        training_graph(lexicon.word_ids(utterance, texts[utterance]), lexicon.fst, tree, model)
         for utterance in utterances
     ]
     speakers = [features.utt2spk[utterance] for utterance in utterances]
@@ -101,18 +147,17 @@ def make_block(
 def write_block(path: Path, block: Block) -> None:
     """Write a block as one ``npz``: everything concatenated, with the lengths beside it."""
     graphs = {name: np.concatenate([getattr(graph, name) for graph in block.graphs]) for name in (*ARCS, "final")}
-    with writing(path) as part, part.open("wb") as file:
-        np.savez(
-            file,
-            utterances=np.array(block.utterances),
-            speakers=np.array(block.speakers),
-            features=np.concatenate(block.features),
-            frames=[len(matrix) for matrix in block.features],
-            start=[graph.start for graph in block.graphs],
-            states=[len(graph.final) for graph in block.graphs],
-            arcs=[len(graph.src) for graph in block.graphs],
-            **graphs,
-        )
+    write_arrays(
+        path,
+        utterances=np.array(block.utterances),
+        speakers=np.array(block.speakers),
+        features=np.concatenate(block.features),
+        frames=[len(matrix) for matrix in block.features],
+        start=[graph.start for graph in block.graphs],
+        states=[len(graph.final) for graph in block.graphs],
+        arcs=[len(graph.src) for graph in block.graphs],
+        **graphs,
+    )
 
 
 def read_block(path: Path) -> Block:

@@ -1,17 +1,17 @@
-"""Training of GMM-HMMs: EM with Viterbi alignments, growing mixtures and, where asked for, feature transforms."""
+"""Training of GMM-HMMs: EM with Viterbi alignments, growing mixtures and optional feature transforms."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nnet.ranges import Count, NotNegative, Positive, Share, Whole
 from steps.ali.directory import check_failed, say_failed
 from steps.base.options import Options
 from steps.base.output import writing
-from steps.base.parallel import Run
+from steps.base.parallel import Jobs
 from steps.gmm.adaptation import speaker_maps
 from steps.gmm.blocks import read_utterances
 from steps.gmm.gmm import Stats, estimate, split, split_targets, sum_in_order
@@ -29,7 +29,9 @@ from steps.gmm.system import (
 )
 from steps.hmm.viterbi import AlignOptions
 
-STATE = "state.npz"  # the system that the last finished iteration led to
+R = TypeVar("R")
+
+STATE = "state.npz"  # the system after the last finished iteration
 LOG = "iterations.jsonl"
 FLAT_MIN_OCCUPANCY = 3.0  # of a Gaussian after the flat start, as Kaldi has it
 
@@ -101,7 +103,7 @@ class Training:
     options : EmOptions
     seed : int
         Of the directions in which Gaussians split.
-    run : Run
+    run : Jobs
         From `steps.base.parallel.jobs`.
     """
 
@@ -110,29 +112,31 @@ class Training:
     silence: list[int]
     options: EmOptions
     seed: int
-    run: Run
+    run: Jobs
 
     @property
     def state(self) -> Path:
-        """Where the system is that the last finished iteration led to."""
+        """The file of the system after the last finished iteration."""
         return self.folder / STATE
 
-    def over_blocks(self, step: Callable, system: System, desc: str | None = None, **arguments: Any) -> list[Any]:
-        """Give ``step(block, path, **arguments)`` of each block, in their order, with a system that is at `path`."""
+    def over_blocks(
+        self, step: Callable[..., Any], system: System, desc: str | None = None, **arguments: Any
+    ) -> list[Any]:
+        """Call ``step(block, path, **arguments)`` for each block; `path` is a file with the system."""
         current = self.folder / "current.npz"
         write_system(current, system)
         return self.run(partial(step, path=current, **arguments), self.blocks, desc)
 
 
 def expect_maximise(training: Training) -> System:
-    """Go on from the system at ``training.state``, which names its iteration, to the last iteration.
+    """Run the iterations after that of ``training.state``.
 
     Every utterance has to have an alignment, from `steps.gmm.system.write_block_alignments`.
 
     Returns
     -------
     System
-        The final one; ``iterations.jsonl`` in the folder tells how it came about.
+        The final one; ``iterations.jsonl`` in the folder has a line for each iteration.
 
     Raises
     ------
@@ -159,7 +163,7 @@ def expect_maximise(training: Training) -> System:
 
 
 def _transformed(training: Training, system: System, iteration: int, desc: str) -> System:
-    """Estimate MLLT and fMLLR, where it is their turn."""
+    """Estimate MLLT and fMLLR in the iterations that the options name."""
     options = training.options
     if iteration in options.mllt_iterations:
         mllt = sum_in_order(training.over_blocks(mllt_statistics, system, f"{desc}, MLLT", silence=training.silence))
@@ -188,7 +192,7 @@ def _maximised(system: System, stats: Stats, iteration: int, options: EmOptions,
 
 
 def _finish(training: Training, iteration: int, system: System, stats: Stats, failed: dict[str, str]) -> None:
-    """Tell what an iteration came to, and keep it."""
+    """Print and log the results of an iteration, and write its system."""
     log = training.folder / LOG
     earlier = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     earlier = [record for record in earlier if record["iteration"] < iteration]  # a killed run may have logged it
@@ -213,15 +217,15 @@ def _finish(training: Training, iteration: int, system: System, stats: Stats, fa
     )
 
 
-def speaker_independent(training: Training, system: System) -> System:
-    """Estimate from features without fMLLR the system to align those with whose speakers are not known yet."""
-    stats = sum_in_order(training.over_blocks(unadapted_statistics, system, "speaker-independent model"))
+def estimate_alignment_model(training: Training, system: System) -> System:
+    """Estimate the alignment model: of features without fMLLR, for speakers without a transform."""
+    stats = sum_in_order(training.over_blocks(unadapted_statistics, system, "alignment model"))
     gmms = estimate(system.gmms, stats, training.options.min_occupancy)
     return replace(system, gmms=gmms, transform=system.transform.without_speakers())
 
 
 def clean_up(training: Training) -> None:
-    """Remove what only training needs; the state last: it says that training is done."""
+    """Remove the files that only training needs; the state comes last, because without it training is done."""
     for block in training.blocks:
         alignment_file(block).unlink(missing_ok=True)
         block.unlink()

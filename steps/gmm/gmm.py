@@ -1,21 +1,23 @@
 """Gaussian mixtures with diagonal covariances, all pdfs at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steps.base.files import read_arrays
-from steps.base.output import writing
+from steps.base.files import read_arrays, write_arrays
 from steps.gmm.gmm_compiled import add_frames, sum_mixtures
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LOG_2PI = float(np.log(2 * np.pi))
 FRAMES_AT_ONCE = 4096  # bounds the memory that a long recording takes
-Sums = TypeVar("Sums")
+Sums = TypeVar("Sums", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Stats:
 
 def sum_in_order(parts: Sequence[Sums]) -> Sums:
     """Add statistics of one kind, dataclasses whose fields all add up, always in the order given."""
-    kind = type(parts[0])
-    return kind(*(sum(getattr(part, field.name) for part in parts) for field in fields(kind)))
+    totals = {field.name: sum(getattr(part, field.name) for part in parts) for field in fields(parts[0])}
+    return replace(parts[0], **totals)
 
 
 def single_gaussians(mean: NDArray[Any], variance: NDArray[Any], num_pdfs: int) -> DiagGmms:
@@ -173,12 +175,14 @@ def accumulate(
     first, second = np.zeros((2, *gaussians.linear.shape))
     x = np.ascontiguousarray(features, dtype=np.float32)
     moments = x if moments_of is None else np.ascontiguousarray(moments_of, dtype=np.float32)
-    total = add_frames(x, moments, pdfs, *vars(gaussians).values(), occupancy, first, second)
+    g = gaussians
+    total = add_frames(x, moments, pdfs, g.first, g.constants, g.linear, g.quadratic, occupancy, first, second)
     used = gmms.weights > 0
-    stats = Stats(np.zeros(used.shape), *np.zeros((2, *gmms.means.shape)), np.zeros(len(tid_to_pdf)), total, len(tids))
-    stats.occupancy[used], stats.first[used], stats.second[used] = occupancy, first, second
-    stats.transitions += np.bincount(tids, minlength=len(tid_to_pdf))
-    return stats
+    transitions = np.bincount(tids, minlength=len(tid_to_pdf)).astype(np.float64)
+    sums = np.zeros(used.shape), np.zeros(gmms.means.shape), np.zeros(gmms.means.shape)
+    for whole, of_used in zip(sums, (occupancy, first, second), strict=True):
+        whole[used] = of_used
+    return Stats(*sums, transitions, total, len(tids))
 
 
 def estimate(gmms: DiagGmms, stats: Stats, min_occupancy: float, min_variance: float = 1e-3) -> DiagGmms:
@@ -266,8 +270,7 @@ def split(gmms: DiagGmms, targets: NDArray[Any], seed: int, perturb: float = 0.0
 
 def write_gmms(path: str | Path, gmms: DiagGmms) -> None:
     """Write ``gmm.npz``."""
-    with writing(path) as part, part.open("wb") as file:
-        np.savez(file, weights=gmms.weights, means=gmms.means, variances=gmms.variances)
+    write_arrays(Path(path), weights=gmms.weights, means=gmms.means, variances=gmms.variances)
 
 
 def read_gmms(path: str | Path) -> DiagGmms:

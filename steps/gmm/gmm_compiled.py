@@ -1,15 +1,26 @@
 """The inner loops of Gaussian mixtures, compiled: a frame has too few Gaussians of its own for matrix products."""
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+F = TypeVar("F", bound=Callable[..., Any])
+Floats = NDArray[Any]
+Ints = NDArray[Any]
+
+
+def compiled(function: F) -> F:
+    """Compile a function when it is first called."""
+    compiling = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    return cast(F, compiling(function))
 
 
 @compiled
-def sum_mixtures(joint, first, columns, result):  # noqa: ANN001, ANN201
+def sum_mixtures(joint: Floats, first: Ints, columns: Ints, result: Floats) -> None:
     """Put log Σ_m exp joint[t, m] of each mixture's Gaussians into its column of the result.
 
     Parameters
@@ -33,7 +44,9 @@ def sum_mixtures(joint, first, columns, result):  # noqa: ANN001, ANN201
 
 
 @compiled
-def weigh(frame, start, end, constants, linear, quadratic, gamma):  # noqa: ANN001, ANN201
+def weigh(
+    frame: Floats, start: int, end: int, constants: Floats, linear: Floats, quadratic: Floats, gamma: Floats
+) -> float:
     """Fill gamma[: end - start] with the posteriors of a frame's Gaussians, and return its log likelihood."""
     best = -np.inf
     for g in range(start, end):
@@ -52,7 +65,9 @@ def weigh(frame, start, end, constants, linear, quadratic, gamma):  # noqa: ANN0
 
 
 @compiled
-def posteriors(features, pdfs, first_of, constants, linear, quadratic):  # noqa: ANN001, ANN201
+def posteriors(
+    features: Floats, pdfs: Ints, first_of: Ints, constants: Floats, linear: Floats, quadratic: Floats
+) -> Floats:
     """Posteriors of the Gaussians of each frame's own pdf.
 
     Parameters
@@ -75,18 +90,18 @@ def posteriors(features, pdfs, first_of, constants, linear, quadratic):  # noqa:
 
 
 @compiled
-def add_frames(  # noqa: ANN201
-    features,  # noqa: ANN001
-    moments,  # noqa: ANN001
-    pdfs,  # noqa: ANN001
-    first_of,  # noqa: ANN001
-    constants,  # noqa: ANN001
-    linear,  # noqa: ANN001
-    quadratic,  # noqa: ANN001
-    occupancy,  # noqa: ANN001
-    first,  # noqa: ANN001
-    second,  # noqa: ANN001
-):
+def add_frames(
+    features: Floats,
+    moments: Floats,
+    pdfs: Ints,
+    first_of: Ints,
+    constants: Floats,
+    linear: Floats,
+    quadratic: Floats,
+    occupancy: Floats,
+    first: Floats,
+    second: Floats,
+) -> float:
     """Add each frame to the sums of its pdf's Gaussians, with its posteriors as weights.
 
     Parameters

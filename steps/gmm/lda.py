@@ -95,4 +95,6 @@ def _fix_signs(rows: NDArray[Any]) -> NDArray[Any]:
     """Make the first large element of each row positive; in a difference over time the largest are two, x and -x."""
     size = np.abs(rows)
     first_large = (size > 0.5 * size.max(1, keepdims=True)).argmax(1)
-    return rows * np.sign(rows[np.arange(len(rows)), first_large])[:, None]
+    signs: NDArray[Any] = np.sign(rows[np.arange(len(rows)), first_large])
+    signed: NDArray[Any] = rows * signs[:, None]
+    return signed

@@ -1,4 +1,4 @@
-"""The start of a monophone system, from nothing but transcripts."""
+"""The start of a monophone system from transcripts alone."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnet.ranges import Count, Positive, Whole
-from steps.base.parallel import Run
+from steps.base.parallel import Jobs
 from steps.gmm.blocks import read_block
 from steps.gmm.em import EmOptions, Training
-from steps.gmm.gmm import DiagGmms, single_gaussians
+from steps.gmm.gmm import DiagGmms, single_gaussians, sum_in_order
 from steps.gmm.system import System, write_block_alignments, write_system
 from steps.gmm.transforms import Transform
 from steps.hmm.transitions import TransitionModel, initial_transition_model
@@ -47,13 +47,21 @@ def _align_evenly(block: Path, seed: int) -> None:
     write_block_alignments(block, content.utterances, alignments)
 
 
-def _flat_gmms(blocks: list[Path], model: TransitionModel, run: Run) -> DiagGmms:
-    sums = run(_moments, blocks)
-    frames, first, second = (sum(values) for values in zip(*sums, strict=True))
+def _flat_gmms(blocks: list[Path], model: TransitionModel, run: Jobs) -> DiagGmms:
+    frames, first, second = vars(sum_in_order(run(_moments, blocks))).values()
     mean = first / frames
     return single_gaussians(mean, second / frames - mean**2, model.num_pdfs)
 
 
-def _moments(block: Path) -> tuple[int, NDArray[Any], NDArray[Any]]:
+@dataclass(frozen=True)
+class _Moments:
+    """Number of frames, and the sums of their features and of the squares, (D,)."""
+
+    frames: int
+    first: NDArray[Any]
+    second: NDArray[Any]
+
+
+def _moments(block: Path) -> _Moments:
     x = np.concatenate(read_block(block).features).astype(np.float64)
-    return len(x), x.sum(0), (x**2).sum(0)
+    return _Moments(len(x), x.sum(0), (x**2).sum(0))

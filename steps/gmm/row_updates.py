@@ -50,7 +50,7 @@ def maximise(beta: float, K: NDArray[Any], G: NDArray[Any], iterations: int) -> 
         That of the identity, and after each iteration; always rising.
     """
     inverses = np.linalg.inv(G)
-    W = np.eye(*K.shape)
+    W: NDArray[Any] = np.eye(K.shape[0], K.shape[1])
     objectives = [objective(W, beta, K, G)]
     for _ in range(iterations):
         updated = W.copy()
@@ -74,7 +74,8 @@ def _best_row(W: NDArray[Any], d: int, beta: float, k: NDArray[Any], inverse: ND
     e1, e2 = cofactors @ inverse @ cofactors, cofactors @ inverse @ k
     root = np.sqrt(e2**2 + 4 * e1 * beta)
     alpha = 2 * beta / (e2 + root if e2 >= 0 else e2 - root)  # of both solutions the one with the larger |w pᵀ|
-    return (alpha * cofactors + k) @ inverse
+    row: NDArray[Any] = (alpha * cofactors + k) @ inverse
+    return row
 
 
 def is_determined(G: NDArray[Any]) -> bool:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.base.files import read_arrays
-from steps.base.output import writing
+from steps.base.files import read_arrays, write_arrays
 from steps.gmm.adaptation import BySpeaker, speaker_statistics
 from steps.gmm.blocks import read_block
 from steps.gmm.gmm import DiagGmms, Stats, accumulate, log_likelihoods
@@ -32,8 +31,7 @@ class System:
 def write_system(path: Path, system: System, iteration: int = -1) -> None:
     """Write a system in one file, so that a killed run finds all of it from the same iteration."""
     arrays = {"iteration": np.array(iteration), "log_prob": system.transitions.log_prob}
-    with writing(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays, **vars(system.gmms), **to_arrays(system.transform))
+    write_arrays(path, **arrays, **vars(system.gmms), **to_arrays(system.transform))
 
 
 def read_system(path: Path) -> tuple[System, int]:
@@ -53,9 +51,8 @@ def write_block_alignments(block: Path, utterances: Sequence[str], alignments: S
     """Write the transition-ids of each utterance of a block, or the reason why there are none."""
     reasons = {u: a for u, a in zip(utterances, alignments, strict=True) if isinstance(a, str)}
     tids = [np.zeros(0, int) if isinstance(a, str) else a for a in alignments]
-    with writing(alignment_file(block)) as part, part.open("wb") as file:
-        lengths = [len(a) for a in tids]
-        np.savez(file, tids=np.concatenate(tids).astype(np.int32), lengths=lengths, failed=json.dumps(reasons))
+    joined, lengths = np.concatenate(tids).astype(np.int32), [len(a) for a in tids]
+    write_arrays(alignment_file(block), tids=joined, lengths=lengths, failed=json.dumps(reasons))
 
 
 def read_block_alignments(block: Path) -> tuple[list[NDArray[Any]], dict[str, str]]:
@@ -86,7 +83,7 @@ def aligned_frames(block: Path, transform: Transform) -> tuple[NDArray[Any], NDA
 
 
 def align_block(block: Path, path: Path, search: AlignOptions, silence: Sequence[int], boost: float) -> None:
-    """Align the utterances, and leave the alignments beside the block."""
+    """Align the utterances and write the alignments beside the block."""
     (gmms, transitions, transform), content = vars(read_system(path)[0]).values(), read_block(block)
     alignments: list[NDArray[Any] | str] = []
     for graph, features, speaker in zip(content.graphs, content.features, content.speakers, strict=True):
@@ -108,7 +105,7 @@ def boosted(scores: NDArray[Any], model: TransitionModel, silence: Sequence[int]
 
 
 def statistics(block: Path, path: Path) -> tuple[Stats, dict[str, str]]:
-    """Collect what the Gaussians are estimated from; also the utterances that have no alignment, with the reasons."""
+    """Collect the statistics for the Gaussians, and the reasons for utterances without an alignment."""
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
     stats = accumulate(system.gmms, features, tids, system.transitions.tid_to_pdf)
@@ -118,7 +115,7 @@ def statistics(block: Path, path: Path) -> tuple[Stats, dict[str, str]]:
 def unadapted_statistics(block: Path, path: Path) -> Stats:
     """Collect the same from features without fMLLR, with the Gaussians' shares of those with it.
 
-    Matches Kaldi's ``gmm-acc-stats-twofeats``: what comes of it has the same Gaussians, for speakers not known yet.
+    Matches Kaldi's ``gmm-acc-stats-twofeats``: the result aligns speakers without a transform.
     """
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
@@ -127,16 +124,16 @@ def unadapted_statistics(block: Path, path: Path) -> Stats:
 
 
 def mllt_statistics(block: Path, path: Path, silence: Sequence[int]) -> MlltStats:
-    """Collect what MLLT is estimated from: all frames but those of silence."""
+    """Collect the statistics for MLLT, of all frames but those of silence."""
     system, _ = read_system(path)
     features, tids = aligned_frames(block, system.transform)
     pdfs = system.transitions.tid_to_pdf[tids]
-    heard = ~np.isin(pdfs, system.transitions.pdfs_of(silence))
-    return accumulate_mllt(system.gmms, features[heard], pdfs[heard])
+    speech = ~np.isin(pdfs, system.transitions.pdfs_of(silence))
+    return accumulate_mllt(system.gmms, features[speech], pdfs[speech])
 
 
 def fmllr_statistics(block: Path, path: Path, silence: Sequence[int], silence_weight: float) -> BySpeaker:
-    """Collect what fMLLR is estimated from."""
+    """Collect the statistics for fMLLR."""
     system, _ = read_system(path)
     aligned, silence_pdfs = aligned_utterances(block, system.transform), system.transitions.pdfs_of(silence)
     return speaker_statistics(system.gmms, system.transitions, aligned, silence_pdfs, silence_weight)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.files import read_arrays
-from steps.base.output import writing
+from steps.base.files import read_arrays, write_arrays
 from steps.feats.affine import apply_affine
 from steps.feats.reader import Features
 
@@ -19,7 +18,7 @@ FILE = "transform.npz"
 
 @dataclass(frozen=True)
 class Transform:
-    """What happens to a speaker's features (T, D) before a GMM sees them; by default nothing.
+    """The transform of a speaker's features (T, D) before a GMM; by default none.
 
     Attributes
     ----------
@@ -66,7 +65,8 @@ class Transform:
         if speaker not in self.speakers:
             return w
         bottom = np.eye(1, w.shape[1], w.shape[1] - 1)  # [0 ... 0 1]
-        return w @ np.concatenate([self.speakers[speaker], bottom])
+        both: NDArray[Any] = w @ np.concatenate([self.speakers[speaker], bottom])
+        return both
 
 
 def splice(features: NDArray[Any], context: int) -> NDArray[Any]:
@@ -82,12 +82,13 @@ def splice(features: NDArray[Any], context: int) -> NDArray[Any]:
            [2., 3., 3.]])
     """
     frames = np.arange(len(features))[:, None] + np.arange(-context, context + 1)
-    return features[np.clip(frames, 0, len(features) - 1)].reshape(len(features), -1)
+    spliced: NDArray[Any] = features[np.clip(frames, 0, len(features) - 1)].reshape(len(features), -1)
+    return spliced
 
 
 @dataclass(frozen=True)
 class TransformedFeatures(Mapping[str, NDArray[Any]]):
-    """Utterance id -> transformed features (T, dim), float32, made anew each time; can be sent to other processes."""
+    """Utterance id -> transformed features (T, dim), float32, computed at each access."""
 
     features: Features
     transform: Transform
@@ -124,8 +125,7 @@ def from_arrays(context: NDArray[Any], matrix: NDArray[Any], speakers: NDArray[A
 
 def write_transform(folder: Path, transform: Transform) -> None:
     """Write ``transform.npz`` into a model, alignment or adaptation directory."""
-    with writing(folder / FILE) as part, part.open("wb") as file:
-        np.savez(file, **to_arrays(transform))
+    write_arrays(folder / FILE, **to_arrays(transform))
 
 
 def read_transform(folder: Path) -> Transform:

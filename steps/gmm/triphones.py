@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnet.ranges import Whole
-from steps.ali.directory import read_alignments
+from steps.ali.directory import Alignments, read_alignments
 from steps.base.errors import InputError
 from steps.base.options import Options
-from steps.base.parallel import Run
-from steps.corpus.split import cut
-from steps.gmm.blocks import Material, read_utterances
+from steps.base.parallel import SharedJobs, split_into_blocks
+from steps.gmm.blocks import TrainingInputs, read_utterances
 from steps.gmm.gmm import DiagGmms, sum_in_order
 from steps.gmm.lda import LdaStats, accumulate_lda, estimate_lda
 from steps.gmm.system import System, write_block_alignments, write_system
-from steps.gmm.transforms import Transform, TransformedFeatures
+from steps.gmm.transforms import Transform, TransformedFeatures, read_transform
 from steps.hmm.joins import check_lang
 from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.topology import Topology, read_topo
-from steps.hmm.transitions import TransitionModel, initial_transition_model, read_transition_model, split_phones
-from steps.hmm.tree import Tree, read_tree
+from steps.hmm.transitions import TransitionModel, read_transition_model, split_phones
+from steps.hmm.tree import Tree
 from steps.tree.growing import TreeOptions, build_tree
 from steps.tree.questions import phone_questions
 from steps.tree.stats import TreeStats, accumulate_tree_stats, context_windows, sum_stats
 
 MIN_VARIANCE = 0.01  # of the first Gaussians, as Kaldi's gmm-init-model has it
+
+
+Arrays = dict[str, NDArray[Any]]
+"""Utterance id -> an array."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +51,35 @@ class LdaOptions(Options):
     context: Whole = 3
 
 
-@dataclass(frozen=True)
-class Aligned:
-    """A training set with another system's alignments of it; can be sent to other processes.
+@dataclass(frozen=True, kw_only=True)
+class AlignedTrainingInputs(TrainingInputs):
+    """A training set with another system's alignments of it.
 
-    Attributes
+    Parameters
     ----------
-    material : Material
     ali : Path
         Alignment directory; utterances that have no alignment in it are left out.
-    silence : list of int
-        Silence phones, whose context does not count.
+    transforms : Path
+        Where the transform is that the features start from: the alignment directory, or one of `steps.adapt`.
     """
 
-    material: Material
     ali: Path
-    silence: list[int]
+    transforms: Path
 
-    def model(self) -> TransitionModel:
+    @cached_property
+    def alignments(self) -> Alignments:
+        """The alignments."""
+        return read_alignments(self.ali)
+
+    @cached_property
+    def aligned_with(self) -> TransitionModel:
         """What the alignments' transition-ids mean."""
         return read_transition_model(self.ali)
+
+    @cached_property
+    def transform(self) -> Transform:
+        """The transform that the features start from."""
+        return read_transform(self.transforms)
 
     def blocks(self) -> list[list[str]]:
         """Its utterances in blocks.
@@ -77,19 +89,18 @@ class Aligned:
         InputError
             When not a single one is aligned, or they were aligned with other phones than the lang directory's.
         """
-        if self.model().topology != read_topo(self.material.lang / "topo"):
+        if self.aligned_with.topology != read_topo(self.lang / "topo"):
             raise InputError(
-                f"{self.ali}: its phones or their HMMs are not those of {self.material.lang}; train and align "
+                f"{self.ali}: its phones or their HMMs are not those of {self.lang}; train and align "
                 "again with that lang directory"
             )
-        check_lang(self.material.lang, self.ali)
-        utterances, alignments = self.material.utterances(), read_alignments(self.ali)
-        aligned = [utterance for utterance in utterances if utterance in alignments]
+        check_lang(self.lang, self.ali)
+        aligned = [utterance for utterance in self.utterances() if utterance in self.alignments]
         if not aligned:
-            raise InputError(f"{self.ali}: none of the utterances of {self.material.feats} is aligned there")
-        return cut(aligned)
+            raise InputError(f"{self.ali}: none of the utterances of {self.feats} is aligned there")
+        return split_into_blocks(aligned)
 
-    def read(self, utterances: Sequence[str], transform: Transform) -> tuple[dict, dict]:
+    def read(self, utterances: Sequence[str], transform: Transform) -> tuple[Arrays, Arrays]:
         """Transition-ids (T,) and transformed features (T, D) of some of them.
 
         Raises
@@ -97,8 +108,8 @@ class Aligned:
         InputError
             When an utterance has another number of frames than its alignment.
         """
-        alignments, features = read_alignments(self.ali), TransformedFeatures(self.material.features(), transform)
-        tids, x = {u: alignments[u] for u in utterances}, {u: features[u] for u in utterances}
+        features = TransformedFeatures(self.features, transform)
+        tids, x = {u: self.alignments[u] for u in utterances}, {u: features[u] for u in utterances}
         for utterance in utterances:
             if len(tids[utterance]) != len(x[utterance]):
                 raise InputError(
@@ -108,27 +119,32 @@ class Aligned:
         return tids, x
 
 
-def estimate_lda_transform(aligned: Aligned, options: LdaOptions, run: Run) -> Transform:
+def estimate_lda_transform(
+    inputs: AlignedTrainingInputs, options: LdaOptions, run: SharedJobs[AlignedTrainingInputs]
+) -> Transform:
     """Estimate LDA with the alignments' pdf-ids as classes, silence left out (``acc-lda`` and ``est-lda``)."""
-    stats = sum_in_order(run(partial(_lda_stats, aligned, Transform(options.context)), aligned.blocks(), "LDA"))
+    stats = sum_in_order(run(partial(_lda_stats, context=options.context), inputs.blocks(), "LDA"))
     return Transform(options.context, estimate_lda(stats, options.dim))
 
 
-def _lda_stats(aligned: Aligned, spliced: Transform, utterances: list[str]) -> LdaStats:
-    model = aligned.model()
-    tids, features = (np.concatenate(list(part.values())) for part in aligned.read(utterances, spliced))
+def _lda_stats(inputs: AlignedTrainingInputs, utterances: list[str], context: int) -> LdaStats:
+    model = inputs.aligned_with
+    tids, features = (np.concatenate(list(part.values())) for part in inputs.read(utterances, Transform(context)))
     pdfs = model.tid_to_pdf[tids]
-    heard = ~np.isin(pdfs, model.pdfs_of(aligned.silence))
-    return accumulate_lda(features[heard], pdfs[heard], model.num_pdfs)
+    speech = ~np.isin(pdfs, model.pdfs_of(inputs.silence))
+    return accumulate_lda(features[speech], pdfs[speech], model.num_pdfs)
 
 
-def tree_statistics(aligned: Aligned, transform: Transform, run: Run) -> TreeStats:
-    """Collect the statistics of all triphones."""
-    return sum_stats(run(partial(_tree_stats, aligned, transform), aligned.blocks(), "triphones"))
+def tree_statistics(
+    inputs: AlignedTrainingInputs, lda: Transform | None, run: SharedJobs[AlignedTrainingInputs]
+) -> TreeStats:
+    """Collect the statistics of all triphones, of features projected by LDA or with the transform they start from."""
+    return sum_stats(run(partial(_tree_stats, lda=lda), inputs.blocks(), "triphones"))
 
 
-def _tree_stats(aligned: Aligned, transform: Transform, utterances: list[str]) -> TreeStats:
-    return accumulate_tree_stats(aligned.model(), *aligned.read(utterances, transform), set(aligned.silence))
+def _tree_stats(inputs: AlignedTrainingInputs, utterances: list[str], lda: Transform | None) -> TreeStats:
+    tids, features = inputs.read(utterances, lda or inputs.transform)
+    return accumulate_tree_stats(inputs.aligned_with, tids, features, set(inputs.silence))
 
 
 def triphone_tree(
@@ -141,25 +157,30 @@ def triphone_tree(
 
 
 def start(
-    aligned: Aligned, stats: TreeStats, transform: Transform, blocks: Sequence[Path], state: Path, run: Run
+    inputs: AlignedTrainingInputs,
+    stats: TreeStats,
+    transform: Transform,
+    blocks: Sequence[Path],
+    state: Path,
+    run: SharedJobs[AlignedTrainingInputs],
 ) -> None:
     """Write what EM goes on from: a Gaussian a leaf, and the alignments in the new tree's transition-ids.
 
     Parameters
     ----------
-    aligned : Aligned
+    inputs : AlignedTrainingInputs
     stats : TreeStats
         Of the transformed features.
     transform : Transform
     blocks : sequence of Path
         From `steps.gmm.blocks.compile_blocks`.
     state : Path
-        File of the system to write; ``topo`` and ``tree.json`` lie beside it.
-    run : Run
+        File of the system to write.
+    run : SharedJobs
+        From `steps.base.parallel.jobs`, which shares `inputs`.
     """
-    run(partial(_convert_block, aligned), blocks, "converting alignments")
-    gmms = leaf_gaussians(stats, read_tree(state.with_name("tree.json")))
-    write_system(state, System(gmms, initial_transition_model(state.parent), transform), iteration=0)
+    run(_convert_block, blocks, "converting alignments")
+    write_system(state, System(leaf_gaussians(stats, inputs.tree), inputs.transitions, transform), iteration=0)
 
 
 def leaf_gaussians(stats: TreeStats, tree: Tree) -> DiagGmms:
@@ -177,14 +198,12 @@ def leaf_gaussians(stats: TreeStats, tree: Tree) -> DiagGmms:
     return DiagGmms(np.ones((tree.num_pdfs, 1)), means[:, None], variances[:, None])
 
 
-def _convert_block(aligned: Aligned, block: Path) -> None:
-    source, alignments = aligned.model(), read_alignments(aligned.ali)
-    tree, target = read_tree(block.with_name("tree.json")), initial_transition_model(block.parent)
+def _convert_block(inputs: AlignedTrainingInputs, block: Path) -> None:
     utterances = read_utterances(block)
     converted = [
-        convert(alignments[utterance], source, tree, target, aligned.silence)
-        if utterance in alignments
-        else f"it has no alignment in {aligned.ali}"
+        convert(inputs.alignments[utterance], inputs.aligned_with, inputs.tree, inputs.transitions, inputs.silence)
+        if utterance in inputs.alignments
+        else f"it has no alignment in {inputs.ali}"
         for utterance in utterances
     ]
     write_block_alignments(block, utterances, converted)
@@ -193,7 +212,7 @@ def _convert_block(aligned: Aligned, block: Path) -> None:
 def convert(
     tids: NDArray[Any], source: TransitionModel, tree: Tree, target: TransitionModel, silence: Sequence[int]
 ) -> NDArray[Any]:
-    """Say an alignment in the transition-ids of another tree (Kaldi's ``convert-ali``).
+    """Convert an alignment to the transition-ids of another tree (Kaldi's ``convert-ali``).
 
     Parameters
     ----------

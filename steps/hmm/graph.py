@@ -92,10 +92,10 @@ def h_transducer(windows: Sequence[Sequence[int]], tree: Tree, model: Transition
                 source = base + hmm_state if hmm_state else 0
                 arcs.append((source, 0 if dest == end else base + dest, tid, 0 if hmm_state else index))
         num_states += end - 1
-    columns = np.array(arcs, dtype=np.int32).reshape(-1, 4).T
+    src, dst, ilabel, olabel = np.array(arcs, dtype=np.int32).reshape(-1, 4).T
     final = np.full(num_states, np.inf, np.float32)
     final[0] = 0
-    return to_fst(FstArrays(0, final, *columns, np.zeros(len(arcs), np.float32)))
+    return to_fst(FstArrays(0, final, src, dst, ilabel, olabel, np.zeros(len(arcs), np.float32)))
 
 
 def without_disambiguation(fst: FstArrays, num_tids: int) -> FstArrays:

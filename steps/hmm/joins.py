@@ -23,7 +23,8 @@ def tree_hash(folder: str | Path) -> str:
 
 def tree_phones(folder: str | Path) -> str | None:
     """The hash of the phones.txt that the phone-ids of a directory with ``tree.json`` are of, where it says so."""
-    return read_json(Path(folder, "tree.json"), "pdfs").get("phones")
+    phones: str | None = read_json(Path(folder, "tree.json"), "pdfs").get("phones")
+    return phones
 
 
 def states_of(folder: str | Path) -> dict[str, str]:

@@ -22,12 +22,12 @@ from steps.lang.symbols import RESERVED, UNK, read_symbols
 
 
 @dataclass(frozen=True)
-class Pronouncer:
-    """What a lang directory says about how words are pronounced.
+class TrainingLexicon:
+    """The pronunciations of a lang directory, from which transcripts are compiled.
 
     Attributes
     ----------
-    lexicon : StdVectorFst
+    fst : StdVectorFst
         L without disambiguation symbols, phones in, words out.
     words : WordTable
         Word, in any Unicode form, to word-id, of the words in the lexicon.
@@ -35,7 +35,7 @@ class Pronouncer:
         Whether words without a pronunciation are taken as <UNK>, or refused.
     """
 
-    lexicon: kaldifst.StdVectorFst
+    fst: kaldifst.StdVectorFst
     words: WordTable[int]
     oov_to_unk: bool = False
 
@@ -57,11 +57,11 @@ class Pronouncer:
         return [self.words[word] if word in self.words else self.words[UNK] for word in split_fields(text)]
 
 
-def read_pronouncer(lang: str | Path, oov_to_unk: bool = False) -> Pronouncer:
+def read_training_lexicon(lang: str | Path, oov_to_unk: bool = False) -> TrainingLexicon:
     """Read ``L.fst`` and ``words.txt`` of a lang directory."""
     lang = Path(lang)
     words = {word: i for word, i in read_symbols(lang / "words.txt").items() if word not in RESERVED}
-    return Pronouncer(read_lexicon_fst(lang, "L.fst"), WordTable(words), oov_to_unk)
+    return TrainingLexicon(read_lexicon_fst(lang, "L.fst"), WordTable(words), oov_to_unk)
 
 
 def training_graph(

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.base.files import read_arrays
-from steps.base.output import writing
+from steps.base.files import read_arrays, write_arrays
 from steps.hmm.topology import Topology, read_topo
 from steps.hmm.tree import Tree, read_tree
 
@@ -68,7 +67,8 @@ class TransitionModel:
     @cached_property
     def is_self_loop(self) -> NDArray[Any]:
         """True where a transition-id stays in its HMM state."""
-        return (self.tid_to_next == self.tid_to_hmm_state) & (np.arange(len(self.log_prob)) > 0)
+        loops: NDArray[Any] = (self.tid_to_next == self.tid_to_hmm_state) & (np.arange(len(self.log_prob)) > 0)
+        return loops
 
     @cached_property
     def self_loop_tid(self) -> NDArray[Any]:
@@ -88,7 +88,8 @@ class TransitionModel:
     def leaves_phone(self) -> NDArray[Any]:
         """True where a transition-id leads out of its phone."""
         lengths = [len(self.topology[phone]) for phone in self.tid_to_phone[1:].tolist()]
-        return self.tid_to_next == np.array([-1, *lengths])
+        leaves: NDArray[Any] = self.tid_to_next == np.array([-1, *lengths])
+        return leaves
 
     def pdfs_of(self, phones: Collection[int]) -> NDArray[Any]:
         """The pdf-ids of some phones' states, sorted."""
@@ -140,14 +141,24 @@ def transition_model(topology: Topology, tree: Tree) -> TransitionModel:
         for dest, probability in topology[phone][hmm_state].transitions:
             columns.append((index, pdf, phone, hmm_state, dest, float(np.log(probability))))
     first.append(len(columns))
-    integers = [np.array(column, dtype=np.int32) for column in list(zip(*columns, strict=True))[:-1]]
-    return TransitionModel(states, np.array(first), *integers, np.array([c[-1] for c in columns]), topology)
+    *integers, log_probs = zip(*columns, strict=True)
+    to_state, to_pdf, to_phone, to_hmm_state, to_next = (np.array(column, dtype=np.int32) for column in integers)
+    return TransitionModel(
+        states,
+        np.array(first),
+        to_state,
+        to_pdf,
+        to_phone,
+        to_hmm_state,
+        to_next,
+        log_prob=np.array(log_probs),
+        topology=topology,
+    )
 
 
 def write_transition_model(path: str | Path, model: TransitionModel) -> None:
     """Write ``transitions.npz``: the log probabilities; the ids follow from ``topo`` and ``tree.json`` beside it."""
-    with writing(path) as part, part.open("wb") as file:
-        np.savez(file, log_prob=model.log_prob)
+    write_arrays(Path(path), log_prob=model.log_prob)
 
 
 def initial_transition_model(folder: str | Path) -> TransitionModel:
@@ -177,8 +188,8 @@ def read_transition_model(folder: str | Path) -> TransitionModel:
     return replace(model, log_prob=log_prob)
 
 
-def split_phones(model: TransitionModel, tids: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Cut an alignment into phones.
+def split_phones(model: TransitionModel, tids: Sequence[int] | NDArray[Any]) -> list[tuple[int, int, int]]:
+    """Split an alignment into phones.
 
     Graphs here are Kaldi's "reordered" ones: a state's self-loops come after its transition out. A phone therefore
     ends with the last self-loop that follows a transition to its final state.
@@ -186,7 +197,7 @@ def split_phones(model: TransitionModel, tids: Sequence[int]) -> list[tuple[int,
     Parameters
     ----------
     model : TransitionModel
-    tids : sequence of int
+    tids : (T,) int
         One transition-id a frame.
 
     Returns

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import kaldi_decoder
 import kaldifst
 import numpy as np
 from numpy.typing import NDArray
 
 from nnet.ranges import NotNegative, Positive
 from steps.base.options import Options
+from steps.hmm.best_path import BestPath, best_path
 from steps.hmm.training_graph import searchable
 from steps.hmm.transitions import TransitionModel
 from steps.lang.fst_arrays import FstArrays, to_fst
@@ -26,8 +26,7 @@ class AlignOptions(Options):
     acoustic_scale : float
         Weight of acoustic log likelihoods against the transition costs.
     beam : float
-        Paths worse than the best one by this much are dropped; where a beam twice as wide finds another path, or the
-        only one, it is doubled again, until a wider one changes nothing.
+        Paths worse than the best one by this much are dropped. The beam is doubled until a wider one changes nothing.
     retry_beam : float
         The widest beam.
     self_loop_scale : float
@@ -97,10 +96,6 @@ def align(
     return Alignment(tids[np.asarray(local) - 1], words, cost, pruned)
 
 
-BestPath = tuple[list[int], list[int], float]
-"""Input labels, output labels and cost."""
-
-
 def widened(
     fst: kaldifst.StdVectorFst, scores: NDArray[Any], beam: float, widest: float
 ) -> tuple[BestPath | None, bool]:
@@ -123,43 +118,6 @@ def widened(
         if path is not None and not pruned:
             break
     return path, pruned
-
-
-def best_path(
-    fst: kaldifst.StdVectorFst,
-    scores: NDArray[Any],
-    beam: float,
-    max_active: int = 2**31 - 1,
-    complete: bool = True,
-) -> BestPath | None:
-    """Search a graph and give the input labels, the output labels and the cost of its best path.
-
-    Parameters
-    ----------
-    fst : StdVectorFst
-        Input label k consumes a frame with column k - 1 of the scores; label 0 consumes none.
-    scores : (T, K) float32
-        Log likelihoods, scaled.
-    beam, max_active
-        Pruning by cost and by number of tokens.
-    complete : bool
-        Whether the path has to end in a final state.
-
-    Returns
-    -------
-    BestPath or None
-        None when no such path survives.
-    """
-    options = kaldi_decoder.FasterDecoderOptions(beam=beam, max_active=max_active)
-    decoder = kaldi_decoder.FasterDecoder(fst, options)
-    decoder.decode(kaldi_decoder.DecodableCtc(scores))
-    if complete and not decoder.reached_final():
-        return None  # get_best_path would give an incomplete path without a word
-    ok, lattice = decoder.get_best_path()
-    if not ok:
-        return None
-    _, inputs, outputs, weight = kaldifst.get_linear_symbol_sequence(lattice)
-    return inputs, outputs, weight.value1 + weight.value2
 
 
 def shortest_path_frames(graph: FstArrays) -> int:

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from steps.base.errors import InputError
 from steps.base.files import read_json
-from steps.scoring.wer import Counts, Score
+from steps.scoring.wer import Counts, Score, confidence_interval
 
 Row = dict[str, Any]
 
@@ -43,15 +43,18 @@ def make_row(result: Score, characters: Counts, decode: Mapping[str, Any]) -> Ro
     Returns
     -------
     Row
-        ``model, set, lm, wer, errors, words, sub, ins, del, cer, utts, missing, seconds, acoustic_scale,
-        insertion_penalty, seed``: ``wer`` and ``cer`` in percent, ``errors`` = ``sub + ins + del``, ``missing`` the ids
+        ``model, set, lm, wer, wer_low, wer_high, errors, words, sub, ins, del, cer, utts, missing, seconds,
+        acoustic_scale, insertion_penalty, seed``: ``wer`` and ``cer`` in percent, ``wer_low`` and ``wer_high`` the 95 %
+        interval of ``wer`` (see `confidence_interval`), ``errors`` = ``sub + ins + del``, ``missing`` the ids
         of the utterances without a hypothesis, whose words count as deleted, ``seconds`` of decoding. `merge` adds
         ``chosen``.
     """
-    total = result.total
+    total, (low, high) = result.total, confidence_interval(result)
     return {
         **{name: decode[name] for name in DECODED[:3]},
         "wer": total.wer,
+        "wer_low": low,
+        "wer_high": high,
         "errors": total.errors,
         "words": total.words,
         "sub": total.substitutions,
@@ -98,16 +101,8 @@ def merge(old: Sequence[Row], new: Sequence[Row], dev: Collection[str]) -> list[
     return [{**merged[k], "chosen": preferred.get(k.lm) == k.model} for k in sorted(merged)]
 
 
-def table(rows: Sequence[Row], intervals: Mapping[Key, tuple[float, float]] | None = None) -> str:
-    """Lay out rows for reading.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-    intervals : mapping of Key to (float, float), optional
-        95 % confidence intervals of rows that have one.
-    """
-    intervals = intervals or {}
+def table(rows: Sequence[Row]) -> str:
+    """Lay out rows for reading; what rows of earlier versions lack is left blank."""
     header = ["LM", "set", "model", "WER %", "95 % interval", "errors / words", "sub", "ins", "del", "CER %", "utts"]
     lines = [
         [
@@ -115,10 +110,10 @@ def table(rows: Sequence[Row], intervals: Mapping[Key, tuple[float, float]] | No
             row["set"],
             row["model"] + (" *" if row["chosen"] else ""),
             f"{row['wer']:.2f}",
-            "{:.2f} - {:.2f}".format(*intervals[key(row)]) if key(row) in intervals else "",
+            f"{row['wer_low']:.2f} - {row['wer_high']:.2f}" if "wer_low" in row else "",
             f"{row['errors']} / {row['words']}",
             *(row[name] for name in ("sub", "ins", "del")),
-            f"{row['cer']:.2f}" if "cer" in row else "",  # rows that were written before there was one
+            f"{row['cer']:.2f}" if "cer" in row else "",
             _utts(row),
         ]
         for row in rows
@@ -137,7 +132,7 @@ def read_results(path: Path) -> list[Row]:
     """Read results.json; no rows where it does not exist."""
     if not path.exists():
         return []
-    rows = read_json(path)
+    rows: list[Row] = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and {*DECODED, "wer"} <= row.keys() for row in rows):
         raise InputError(f"{path}: not a list of results; remove it and score again")
     return rows

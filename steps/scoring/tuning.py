@@ -10,14 +10,13 @@ AXES = ("insertion_penalty", "acoustic_scale", "silence_deweight")
 
 
 def best(points: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Choose a point of a grid by its errors on dev, such that chance has little part in it.
+    """Choose a point of a grid by its errors on dev, robustly against chance.
 
-    A count of n errors on another dev set like this one would differ by about √n. Points within that one standard error
-    of the fewest are therefore as good as equal (Breiman et al., 1984, section 3.4.3, prune trees by the same rule),
-    and the one with the very fewest is often a lucky one at a cliff's edge. Among the equals the one in their middle is
-    taken, since it has the most room to every side before errors rise: the one with the fewest steps of the grid to all
-    the others. What is still equal is decided by the errors, the lower insertion penalty, the higher acoustic scale
-    (the narrower search), then the lower silence deweighting. The order of the points has no influence.
+    A count of n errors on another dev set like this one would differ by about √n. We keep all points within √n of the
+    fewest errors n, one standard error (the rule by which Breiman et al., 1984, section 3.4.3, prune trees), and take
+    the most central: the one with the fewest steps of the grid to all the others. The point with the fewest errors
+    itself is often a lucky one. Ties are decided by the errors, then by the lower insertion penalty, the higher
+    acoustic scale (the narrower search) and the lower silence deweighting. The order of the points has no influence.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nnet.ranges import Number, Positive, Range
 from steps.base.options import Options
+from steps.hmm.best_path import best_path
 from steps.hmm.transitions import TransitionModel
-from steps.hmm.viterbi import best_path
 from steps.lang.fst_arrays import FstArrays
 
 
@@ -23,7 +23,7 @@ class SearchOptions(Options):
     beam : float
         Paths worse than the best one by this cost are dropped.
     max_active : int
-        At most this many tokens live on from a frame to the next; more than 20, which the beam spares.
+        Maximum number of active tokens per frame; it has to exceed 20.
     retry_beam : float
         Tried when no path reaches a final state; after that the best unfinished path is taken and the utterance listed.
     """
@@ -34,8 +34,8 @@ class SearchOptions(Options):
 
 
 @dataclass(frozen=True, order=True)
-class Weights(Options):
-    """How the parts of a path's cost are weighted; chosen on dev.
+class DecodingScales(Options):
+    """The scales of a path's costs, which are chosen on dev.
 
     Parameters
     ----------

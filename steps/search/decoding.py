@@ -1,38 +1,22 @@
-"""Decoding of a data directory in blocks, with one or several weightings of the scores."""
+"""Decoding of a data directory in blocks, with one or several settings of the scales."""
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import kaldifst
+import numpy as np
 from numpy.typing import NDArray
 
-from steps.acoustic.model import AcousticModel, load_acoustic_model, model_features
 from steps.base.errors import InputError
-from steps.base.files import read_json
+from steps.base.files import read_arrays, read_json, write_arrays
 from steps.base.output import writing
-from steps.base.parallel import Run
-from steps.corpus.split import cut
-from steps.hmm.joins import tree_hash, tree_phones
-from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
-from steps.lang.symbols import read_symbols
-from steps.lang.table_hash import PHONES, WORDS, check_labels, check_same, words_hash
-from steps.search.beam import SearchOptions, Weights, penalised, search_utterance
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is decoded with what: a data directory, a graph directory, a model directory, the speakers' transforms."""
-
-    data: Path
-    graph: Path
-    model: Path
-    allow_commands: bool = False
-    speakers: Path | None = None
+from steps.base.parallel import SharedJobs, split_into_blocks
+from steps.search.beam import DecodingScales, SearchOptions, search_utterance
+from steps.search.inputs import DecodingInputs
 
 
 @dataclass(frozen=True)
@@ -60,129 +44,124 @@ class Decoded:
     alignments: dict[str, list[int]] = field(default_factory=dict)
 
 
-def check_source(source: Source) -> AcousticModel:
-    """Load the model and check that the graph belongs to it.
+@dataclass(frozen=True)
+class Task:
+    """What all blocks of a decoding have in common.
 
-    Raises
-    ------
-    InputError
-        When the graph was made for another tree, number of transition-ids or other phones, or its words.txt is of
-        another graph.
+    Attributes
+    ----------
+    scales : list of DecodingScales
+        The utterances are decoded with each of them.
+    options : SearchOptions
+    folder : Path
+        A block's results lie here from the moment it is done, so that a killed run does not decode it again.
+    scores : Path, optional
+        A folder where the model's scores are kept, for other decodings of the same utterances with this model.
+    alignments : bool
+        Whether to give the transition-ids of the best paths.
     """
-    about, model = read_graph_json(source.graph), load_acoustic_model(source.model)
-    advice = "make a graph for this model with steps.make_graph"
-    if about["tree"] != tree_hash(source.model) or about["transition_ids"] != model.transitions.num_tids:
-        raise InputError(
-            f"{source.graph}: the graph has {about['transition_ids']} transition-ids of tree {about['tree']}, but the "
-            f"model {source.model} has {model.transitions.num_tids} of tree {tree_hash(source.model)}; {advice}"
-        )
-    description, tree, words = source.graph / "graph.json", source.model / "tree.json", source.graph / "words.txt"
-    check_same(PHONES, description, about.get("phones"), tree, tree_phones(source.model), advice)
-    if "words" in about:
-        check_same(WORDS, description, about["words"], words, words_hash(words), "make the graph again")
-    return model
+
+    scales: Sequence[DecodingScales]
+    options: SearchOptions
+    folder: Path
+    scores: Path | None = None
+    alignments: bool = False
 
 
-def read_graph_json(graph: Path) -> dict[str, Any]:
-    """Read what a graph directory says of itself."""
-    if not (graph / "graph.json").is_file():
-        raise InputError(f"{graph}: not a graph directory, it has no graph.json; make one with steps.make_graph")
-    return read_json(graph / "graph.json", "lm", "tree", "transition_ids")
+def decode_all(inputs: DecodingInputs, task: Task, run: SharedJobs[DecodingInputs], desc: str) -> list[Decoded]:
+    """Decode all utterances with each of several settings of the scales.
 
-
-def decode_all(
-    source: Source,
-    weights: Sequence[Weights],
-    options: SearchOptions,
-    folder: Path,
-    run: Run,
-    desc: str,
-    alignments: bool = False,
-) -> list[Decoded]:
-    """Decode all utterances with each of several weightings.
-
-    A block's results lie in `folder` from the moment it is done, so that a killed run does not decode it again.
+    Parameters
+    ----------
+    inputs : DecodingInputs
+    task : Task
+    run : SharedJobs
+        From `steps.base.parallel.jobs`, which shares `inputs`.
+    desc : str
+        What the progress bar says.
 
     Returns
     -------
     list of Decoded
-        One for each element of `weights`.
+        One for each of ``task.scales``.
     """
-    for cached in (_load, _graph):
-        cached.cache_clear()  # the files may have changed since an earlier call in this process
-    model = load_acoustic_model(source.model)
-    features = model_features(source.data, model, source.allow_commands, source.speakers)
-    utterances = list(features)
-    step = partial(_decode_block, source, features, list(weights), options, folder, alignments)
-    blocks = run(step, list(enumerate(cut(utterances))), desc)
-    results = []
-    for i in range(len(weights)):
-        parts = [Decoded(**block[i]) for block in blocks]
-        text = {utterance: words for part in parts for utterance, words in part.text.items()}
-        unfinished = [utterance for part in parts for utterance in part.unfinished]
-        seconds, audio_seconds = (sum(getattr(part, name) for part in parts) for name in ("seconds", "audio_seconds"))
-        tids = {utterance: path for part in parts for utterance, path in part.alignments.items()}
-        results.append(Decoded(text, unfinished, seconds, audio_seconds, tids))
+    utterances = list(inputs.features)
+    blocks = run(partial(_decode_block, task=task), list(enumerate(split_into_blocks(utterances))), desc)
+    results = [_joined([block[i] for block in blocks]) for i in range(len(task.scales))]
     if not any(words for result in results for words in result.text.values()):
         raise InputError(
-            f"{source.data}: not a word was recognised in {len(utterances)} utterances with {source.model}; "
+            f"{inputs.data}: not a word was recognised in {len(utterances)} utterances with {inputs.model_dir}; "
             "are model, graph and audio of the same kind?"
         )
     return results
 
 
-@lru_cache(maxsize=1)
-def _load(source: Source) -> tuple[AcousticModel, FstArrays, dict[int, str]]:
-    model, graph, words = load_acoustic_model(source.model), source.graph / "HCLG.fst", source.graph / "words.txt"
-    arrays = to_arrays(read_fst(graph, "steps.make_graph"))
-    check_labels(arrays.olabel, graph, words)
-    return model, arrays, {number: word for word, number in read_symbols(words).items()}
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    return Decoded(
+        {utterance: words for part in parts for utterance, words in part.text.items()},
+        [utterance for part in parts for utterance in part.unfinished],
+        sum(part.seconds for part in parts),
+        sum(part.audio_seconds for part in parts),
+        {utterance: path for part in parts for utterance, path in part.alignments.items()},
+    )
 
 
-@lru_cache(maxsize=1)
-def _graph(source: Source, insertion_penalty: float) -> kaldifst.StdVectorFst:
-    return to_fst(penalised(_load(source)[1], insertion_penalty))
-
-
-def _decode_block(
-    source: Source,
-    features: Mapping[str, NDArray[Any]],
-    weights: list[Weights],
-    options: SearchOptions,
-    folder: Path,
-    alignments: bool,
-    item: tuple[int, list[str]],
-) -> list[dict[str, Any]]:
-    """Decode a block with all weightings; the order spares scoring frames and changing graphs over and over."""
+def _decode_block(inputs: DecodingInputs, item: tuple[int, list[str]], task: Task) -> list[Decoded]:
+    """Decode a block with all scales, or take the results that a killed run left."""
     index, utterances = item
-    done = folder / f"block.{index}.json"
-    wanted = [vars(w) for w in weights]
+    done = task.folder / f"block.{index}.json"
+    header = {"utterances": utterances, "scales": [vars(scales) for scales in task.scales]}
     if done.exists():
         kept = read_json(done)
-        if kept["utterances"] == utterances and kept["weights"] == wanted:
-            return kept["results"]
-    model, _, words = _load(source)
-    results: dict[Weights, Decoded] = {}
-    for deweight in sorted({w.silence_deweight for w in weights}):
-        start = time.perf_counter()
-        matrices = model.log_likelihoods([features[u] for u in utterances], silence_deweight=deweight)
-        scores = dict(zip(utterances, matrices, strict=True))
-        scoring = time.perf_counter() - start
-        audio_seconds = sum(map(len, matrices)) * model.features["frame_shift_ms"] / 1000
-        group = [w for w in weights if w.silence_deweight == deweight]
-        for w in sorted(group, key=lambda w: w.insertion_penalty):
-            start = time.perf_counter()
-            text, unfinished, paths = {}, [], {}
-            for utterance in utterances:
-                graph = _graph(source, w.insertion_penalty)
-                found = search_utterance(graph, scores[utterance], w.acoustic_scale, model.transitions, options)
-                text[utterance] = " ".join(words[word] for word in found.words)
-                if alignments and found.tids:
-                    paths[utterance] = found.tids
-                if not found.finished:
-                    unfinished.append(utterance)
-            results[w] = Decoded(text, unfinished, scoring + time.perf_counter() - start, audio_seconds, paths)
-    listed = [vars(results[w]) for w in weights]
+        if all(kept.get(name) == value for name, value in header.items()):
+            return [Decoded(**result) for result in kept["results"]]
+    scores = _block_scores(inputs, utterances, task.scores and task.scores / f"block.{index}.npz")
+    results: dict[DecodingScales, Decoded] = {}
+    for scales in sorted(task.scales, key=lambda s: (s.silence_deweight, s.insertion_penalty)):  # few changes of graph
+        results[scales] = _search_block(inputs, utterances, scores, scales, task)
+    listed = [results[scales] for scales in task.scales]
     with writing(done) as part:
-        part.write_text(json.dumps({"utterances": utterances, "weights": wanted, "results": listed}), encoding="utf-8")
+        part.write_text(json.dumps(header | {"results": [vars(result) for result in listed]}), encoding="utf-8")
     return listed
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What a model gives for a block, before priors, and how many seconds that took."""
+
+    matrices: list[NDArray[Any]]
+    seconds: float
+
+
+def _block_scores(inputs: DecodingInputs, utterances: list[str], file: Path | None) -> _Scores:
+    """Compute the scores of a block, or read those that are kept in a file."""
+    if file and file.exists():
+        names, lengths, scores, seconds = read_arrays(file, "utterances", "frames", "scores", "seconds")
+        if names.tolist() == utterances:
+            return _Scores(np.split(scores, np.cumsum(lengths)[:-1]), float(seconds))
+    start = time.perf_counter()
+    matrices = inputs.model.scores([inputs.features[utterance] for utterance in utterances])
+    found = _Scores(matrices, time.perf_counter() - start)
+    if file:
+        frames, joined = [len(matrix) for matrix in matrices], np.concatenate(matrices)
+        write_arrays(file, utterances=np.array(utterances), frames=frames, scores=joined, seconds=found.seconds)
+    return found
+
+
+def _search_block(
+    inputs: DecodingInputs, utterances: list[str], scores: _Scores, scales: DecodingScales, task: Task
+) -> Decoded:
+    """Find the best paths of a block with one setting of the scales."""
+    start, model = time.perf_counter(), inputs.model
+    matrices = model.to_log_likelihoods(scores.matrices, scales.silence_deweight)
+    graph = inputs.penalised_graph(scales.insertion_penalty)
+    text, unfinished, paths = {}, [], {}
+    for utterance, matrix in zip(utterances, matrices, strict=True):
+        found = search_utterance(graph, matrix, scales.acoustic_scale, model.transitions, task.options)
+        text[utterance] = " ".join(inputs.words[word] for word in found.words)
+        if task.alignments and found.tids:
+            paths[utterance] = found.tids
+        if not found.finished:
+            unfinished.append(utterance)
+    audio_seconds = sum(map(len, matrices)) * model.features["frame_shift_ms"] / 1000
+    return Decoded(text, unfinished, scores.seconds + time.perf_counter() - start, audio_seconds, paths)

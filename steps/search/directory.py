@@ -2,50 +2,57 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
-from steps.acoustic.model import load_acoustic_model
+import numpy as np
+
 from steps.ali.directory import copy_model_files, write_alignments
 from steps.base.errors import InputError
 from steps.base.files import read_json
-from steps.base.parallel import Run
+from steps.base.parallel import SharedJobs
 from steps.corpus.tables import write_table
-from steps.search.beam import SearchOptions, Weights
-from steps.search.decoding import Decoded, Source, decode_all, read_graph_json
+from steps.search.beam import DecodingScales
+from steps.search.decoding import Decoded, Task, decode_all
+from steps.search.inputs import DecodingInputs
+
+Role = Literal["tune", "test", "pass"]
+"""What a decoding is for: the choice of the scales, a result, or a pass that only leads to speakers' transforms."""
 
 
 def decode_into(
-    folder: Path, out: Path, source: Source, weights: Weights, search: SearchOptions, run: Run, desc: str
+    out: Path, inputs: DecodingInputs, task: Task, role: Role, run: SharedJobs[DecodingInputs], desc: str
 ) -> Decoded:
-    """Decode and write a decode directory.
+    """Decode with one setting of the scales and write a decode directory into the task's folder.
 
     Its files are ``text`` (the hypotheses), ``ali.scp`` (the transition-id of each frame, as in an alignment directory)
     and ``decode.json``, which scoring reads.
 
     Parameters
     ----------
-    folder, out : Path
-        Where to write, and where it will be in the end.
-    source : Source
-        What is decoded with what.
-    weights : Weights
-        Of the scores.
-    search : SearchOptions
-        How wide to search.
-    run : Run
-        Distributes the blocks over processes.
+    out : Path
+        Where the task's folder will be in the end.
+    inputs : DecodingInputs
+    task : Task
+        With one setting of the scales and with alignments.
+    role : {'tune', 'test', 'pass'}
+        What it is for: scoring takes the sets of role tune for the choice of the model, and leaves out those of role
+        pass.
+    run : SharedJobs
+        From `steps.base.parallel.jobs`, which shares `inputs`.
     desc : str
         What the progress bar says.
     """
-    model = load_acoustic_model(source.model)
-    [decoded] = decode_all(source, [weights], search, folder, run, desc, alignments=True)
-    write_alignments(folder, out, decoded.alignments)
-    copy_model_files(source.model, folder)
+    [scales], [decoded] = task.scales, decode_all(inputs, task, run, desc)
+    folder, model = task.folder, inputs.model
+    write_alignments(folder, out, {utterance: np.array(path) for utterance, path in decoded.alignments.items()})
+    copy_model_files(inputs.model_dir, folder)
     write_table(folder / "text", decoded.text)
     about = {
         "model": model.name,
-        "set": source.data.name,
-        "lm": read_graph_json(source.graph)["lm"],
-        **vars(weights),
+        "set": inputs.data.name,
+        "role": role,
+        "lm": inputs.about["lm"],
+        **vars(scales),
         "seed": model.seed,
         "utts": len(decoded.text),
         "seconds": round(decoded.seconds, 3),
@@ -58,8 +65,8 @@ def decode_into(
     return decoded
 
 
-def read_weights(tuned: Path) -> Weights:
-    """The weights that ``steps.tune`` chose.
+def read_scales(tuned: Path) -> DecodingScales:
+    """Read the scales that ``steps.tune`` chose.
 
     Raises
     ------
@@ -67,6 +74,6 @@ def read_weights(tuned: Path) -> Weights:
         When it has not chosen any there.
     """
     if not (tuned / "tune.json").is_file():
-        raise InputError(f"{tuned}: it has no tune.json; choose weights with steps.tune first")
+        raise InputError(f"{tuned}: it has no tune.json; choose scales with steps.tune first")
     best = read_json(tuned / "tune.json", "best")["best"]
-    return Weights(**{name: best[name] for name in Weights.__dataclass_fields__})
+    return DecodingScales(**{name: best[name] for name in DecodingScales.__dataclass_fields__})

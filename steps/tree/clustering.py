@@ -37,7 +37,8 @@ def log_likelihood(sums: NDArray[Any]) -> NDArray[Any]:
     first, second = np.split(sums[..., 1:] / np.where(n > 0, n, 1.0)[..., None], 2, axis=-1)
     variance = second - first**2
     floored = np.maximum(variance, VARIANCE_FLOOR)
-    return -0.5 * n * (np.log(2 * np.pi) + np.log(floored) + variance / floored).sum(axis=-1)
+    result: NDArray[Any] = -0.5 * n * (np.log(2 * np.pi) + np.log(floored) + variance / floored).sum(axis=-1)
+    return result
 
 
 def merges(sums: NDArray[Any], threshold: float = np.inf) -> list[tuple[int, int]]:
@@ -73,7 +74,7 @@ def merges(sums: NDArray[Any], threshold: float = np.inf) -> list[tuple[int, int
 
     for cluster in range(count):
         measure(cluster)
-    found = []
+    found: list[tuple[int, int]] = []
     while len(found) < count - 1:
         kept, gone = divmod(int(loss.argmin()), count)  # the first of two equal entries: kept < gone
         if not loss[kept, gone] < threshold:

@@ -216,12 +216,13 @@ def _grow(
         offer(root)
     smallest = math.inf
     while heap and num_splits > 0:
-        _, _, node, node.split = heapq.heappop(heap)
-        yes = member[node.split.question, windows[node.rows, node.split.position]] == 1
+        _, _, node, split = heapq.heappop(heap)
+        node.split = split
+        yes = member[split.question, windows[node.rows, split.position]] == 1
         node.below = _Node(node.rows[yes]), _Node(node.rows[~yes])
         for child in node.below:
             offer(child)
-        smallest = min(smallest, node.split.gain)
+        smallest = min(smallest, split.gain)
         num_splits -= 1
     return smallest
 
@@ -231,12 +232,13 @@ def _merged(sums: NDArray[Any], threshold: float) -> NDArray[Any]:
     cluster = np.arange(len(sums))
     for kept, gone in merges(sums, threshold):
         cluster[cluster == gone] = kept
-    return np.unique(cluster, return_inverse=True)[1]
+    numbers: NDArray[Any] = np.unique(cluster, return_inverse=True)[1]
+    return numbers
 
 
 def _finished(node: _Node, questions: Sequence[AbstractSet[int]], pdfs: Iterator[int]) -> Node:
     """Take the pdf-ids for the leaves in their order; a question both of whose answers lead to the same is left out."""
-    if node.below is None:
+    if node.below is None or node.split is None:
         return next(pdfs)
     yes, no = (_finished(child, questions, pdfs) for child in node.below)
     phones = frozenset(questions[node.split.question])

@@ -83,7 +83,7 @@ def check_sets(
     """
     check_partition(sets, topology)
     for phones in map(sorted, sets):
-        if 0 < len(context_independent.intersection(phones)) < len(phones):
+        if 0 < len(context_independent & set(phones)) < len(phones):
             raise InputError(f"phones {spaced(phones)} are one set, but only some of them are context-independent")
     if strange := sorted(set(np.unique(stats.windows).tolist()) - {OUTSIDE} - set(topology)):
         raise InputError(f"{those(strange)} in the statistics, but not in the topology; align with the same lang")

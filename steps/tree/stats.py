@@ -97,7 +97,10 @@ def accumulate_tree_stats(
 
 
 def context_windows(
-    phones: Sequence[int], context_independent: AbstractSet[int], context_width: int, central_position: int
+    phones: Sequence[int] | NDArray[Any],
+    context_independent: AbstractSet[int],
+    context_width: int,
+    central_position: int,
 ) -> NDArray[Any]:
     """The window around each phone of an utterance.
 

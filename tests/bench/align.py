@@ -13,15 +13,15 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from steps.adapt import adapt_to
+from steps.acoustic.adapting import adapt_to
+from steps.acoustic.aligning import POSTERIOR_SCALE, AlignmentInputs, align_utterances
 from steps.ali.word_times import frame_times
-from steps.align import POSTERIOR_SCALE, Source, align_utterances
 from steps.base.errors import InputError
-from steps.base.files import read_json
 from steps.base.parallel import jobs
 from steps.hmm.viterbi import AlignOptions
 
@@ -48,16 +48,16 @@ def main() -> None:
 
 def measure(data: Path, lang: Path, model: Path, nj: int) -> float:
     """Align a set with a model, print how that went, and give the times real time of a core."""
-    frames = Source(data, lang, model).features()
-    shift = frame_times(read_json(model / "model.json")["features"]).shift
-    audio = shift * sum(len(matrix) for matrix in frames.values())
+    inputs = AlignmentInputs(data=data, lang=lang, model_dir=model)
+    shift = frame_times(inputs.model.features).shift
+    audio = shift * sum(len(matrix) for matrix in inputs.features.values())
     rounds = [one_round(data, lang, model, nj) for _ in range(ROUNDS)]
     adapting, aligning, failed = (median(column) for column in zip(*rounds, strict=True))
     speed = audio / median(first + second for first, second, _ in rounds) / nj
     adapted = f"{adapting:.1f} s to adapt, " if adapting else ""
     print(
         f"{model.name:9}{audio / 60:6.1f} min of audio: {adapted}{aligning:.1f} s to align, {speed:.0f} x real time "
-        f"per core, {failed:.0f} of {len(frames)} utterances failed",
+        f"per core, {failed:.0f} of {len(inputs.features)} utterances failed",
         flush=True,
     )
     return round(speed, 1)
@@ -66,11 +66,11 @@ def measure(data: Path, lang: Path, model: Path, nj: int) -> float:
 def one_round(data: Path, lang: Path, model: Path, nj: int) -> tuple[float, float, int]:
     """Seconds to adapt, seconds to align, utterances failed."""
     with tempfile.TemporaryDirectory() as folder:
-        source = Source(data, lang, model)
-        adapting, adapted = clock(lambda: adapt_to(source, Path(folder), OPTIONS, nj=nj))
-        source = source._replace(speakers=adapted.speakers if adapted else None)
-        with jobs(nj) as run:
-            aligning, (_, failed) = clock(lambda: align_utterances(source, OPTIONS, POSTERIOR_SCALE, run))
+        unadapted = AlignmentInputs(data=data, lang=lang, model_dir=model)
+        adapting, adapted = clock(lambda: adapt_to(unadapted, Path(folder), OPTIONS, nj=nj))
+        inputs = replace(unadapted, speakers=adapted.speakers if adapted else None)
+        with jobs(nj, inputs) as run:
+            aligning, (_, failed) = clock(lambda: align_utterances(inputs, OPTIONS, POSTERIOR_SCALE, run))
     return adapting if adapted else 0.0, aligning, len(failed)
 
 

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from steps.adapt import adapt_to
+from steps.acoustic.adapting import adapt_to
+from steps.acoustic.aligning import AlignmentInputs
 from steps.ali.boundaries import TOLERANCES_MS, Agreement, agreement, boundary_offsets
 from steps.ali.directory import read_aligned
-from steps.align import Source, align_data
+from steps.align import align_data
 from steps.base.errors import InputError
 from steps.corpus.ctm import Token, read_ctm
 from steps.hmm.transitions import read_transition_model, split_phones
@@ -67,7 +68,8 @@ def _phones(lang: Path) -> dict[int, str]:
 
 def align_phones(data: Path, lang: Path, model: Path, ali: Path, nj: int) -> dict[str, list[Token]]:
     """Align a data directory and give each utterance's phones with their times."""
-    adapted = adapt_to(Source(data, lang, model), ali.with_name(f"{ali.name}_adapted"), AlignOptions(), nj=nj)
+    inputs = AlignmentInputs(data=data, lang=lang, model_dir=model)
+    adapted = adapt_to(inputs, ali.with_name(f"{ali.name}_adapted"), AlignOptions(), nj=nj)
     align_data(data, lang, model, ali, speakers=adapted.speakers if adapted else None, nj=nj)
     names, aligned, transitions = _phones(lang), read_aligned(ali), read_transition_model(ali)
     found = {}

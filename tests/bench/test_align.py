@@ -44,7 +44,7 @@ def test_speed_is_seconds_of_audio_by_seconds_and_processes(workdir, capsys, mon
     rounds = iter([(2.0, 1.0, 0), (7.0, 0.5, 0), (0.5, 0.5, 0)])  # the median takes 3 s
     monkeypatch.setattr(align, "one_round", lambda *_: next(rounds))
     data, lang, model = (workdir / path for path in ("data/feats/dev", "data/lang", "exp/mono"))
-    audio = 0.01 * sum(map(len, align.Source(data, lang, model).features().values()))
+    audio = 0.01 * sum(map(len, align.AlignmentInputs(data=data, lang=lang, model_dir=model).features.values()))
     assert align.measure(data, lang, model, nj=2) == pytest.approx(audio / 3 / 2, abs=0.06)
     assert "2.0 s to adapt, 0.5 s to align" in capsys.readouterr().out
 

@@ -22,7 +22,7 @@ from steps.hmm.transitions import MODEL_FILES, read_transition_model, split_phon
 from steps.lang.symbols import read_symbols
 from steps.make_feats import make_feats
 from steps.prepare_lang import prepare_lang
-from steps.search.beam import Weights
+from steps.search.beam import DecodingScales
 from steps.train_nnet import train_nnet
 from tests.steps import synthetic
 
@@ -207,7 +207,7 @@ def test_no_alignments_there(work, tmp_path):
 
 @pytest.fixture(scope="module")
 def network(work, ali, tmp_path_factory):
-    """A network that hears 5 frames ahead, trained on the alignments of the monophone model."""
+    """A network that sees 5 frames ahead, trained on the alignments of the monophone model."""
     path = tmp_path_factory.mktemp("network") / "lstm"
     model = ModelConfig(layers=1, cells=24, delay=5, forget_bias=1.0)
     training = TrainConfig(streams=4, epochs=6, initial_lr=0.02, final_lr=0.002)
@@ -236,9 +236,9 @@ def test_a_network_aligns_where_its_source_did(work, ali, network, tmp_path, cap
 
 def test_a_delay_is_taken_out_alike_where_words_are_recognised(work, network, tmp_path):
     align_data(work / "feats/dev", work / "lang", network, tmp_path / "ali")
-    decode(work / "feats/dev", work / "graph", network, tmp_path / "decoded", Weights(0.1, 0.0))
-    spoken, heard = (read_table(folder / "text") for folder in (work / "data/dev", tmp_path / "decoded"))
-    right = [utterance for utterance in spoken if heard[utterance] == spoken[utterance]]
+    decode(work / "feats/dev", work / "graph", network, tmp_path / "decoded", DecodingScales(0.1, 0.0))
+    spoken, found = (read_table(folder / "text") for folder in (work / "data/dev", tmp_path / "decoded"))
+    right = [utterance for utterance in spoken if found[utterance] == spoken[utterance]]
     assert len(right) > 20
     recognised, aligned = read_alignments(tmp_path / "decoded"), read_alignments(tmp_path / "ali")
     for utterance in right:

@@ -23,7 +23,7 @@ from steps.corpus.ctm import read_ctm
 from steps.corpus.spelling import WordTable
 from steps.corpus.tables import read_table, write_table
 from steps.export_ctm import export_ctm
-from steps.hmm.training_graph import Pronouncer
+from steps.hmm.training_graph import TrainingLexicon
 from tests.steps import synthetic
 
 
@@ -257,11 +257,11 @@ def test_lang_directory(work, tmp_path, write, copy):
 
 
 def test_words_of_a_transcript_in_another_unicode_form(tmp_path, capsys):
-    pronouncer = Pronouncer(kaldifst.StdVectorFst(), WordTable({"\u00e9t\u00e9": 1, "5\u00a0000": 2}))
+    lexicon = TrainingLexicon(kaldifst.StdVectorFst(), WordTable({"\u00e9t\u00e9": 1, "5\u00a0000": 2}))
     transcript = tmp_path / "one.txt"
     transcript.write_text("e\u0301te\u0301\n 5\u00a0000 e\u0301te\u0301")
-    assert read_words(transcript, pronouncer) == "e\u0301te\u0301 5\u00a0000 e\u0301te\u0301"
+    assert read_words(transcript, lexicon) == "e\u0301te\u0301 5\u00a0000 e\u0301te\u0301"
     assert f"{transcript}: 1 words are in another Unicode form" in capsys.readouterr().out
     transcript.write_text("5 000")
     with pytest.raises(InputError, match="no pronunciation for 000, 5"):
-        read_words(transcript, pronouncer)
+        read_words(transcript, lexicon)

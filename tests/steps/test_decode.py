@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from steps.ali.directory import read_alignments
+from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.corpus.tables import read_table
 from steps.decode import decode
@@ -19,16 +20,16 @@ from steps.lang.symbols import read_symbols, write_symbols
 from steps.lang.table_hash import words_hash
 from steps.scoring.wer import score
 from steps.search import decoding
-from steps.search.beam import Hypothesis, SearchOptions, Weights
+from steps.search.beam import DecodingScales, Hypothesis, SearchOptions
 from tests.steps import synthetic
 
-WEIGHTS = Weights(0.1, 1.0)
+SCALES = DecodingScales(0.1, 1.0)
 
 
 @pytest.fixture(scope="module")
 def decoded(work, tmp_path_factory):
     path = tmp_path_factory.mktemp("decoded") / "decode_dev"
-    decode(work / "feats/dev", work / "graph", work / "mono", path, WEIGHTS)
+    decode(work / "feats/dev", work / "graph", work / "mono", path, SCALES)
     return path
 
 
@@ -72,7 +73,7 @@ def test_alignments_of_what_was_heard(work, decoded):
 
 
 def test_result_does_not_depend_on_the_number_of_processes(work, tmp_path, decoded):
-    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "two", WEIGHTS, nj=2)
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "two", SCALES, nj=2)
     assert (tmp_path / "two/text").read_bytes() == (decoded / "text").read_bytes()
 
 
@@ -83,22 +84,29 @@ def test_new_audio(work, tmp_path, capfd):
     (data / "text").unlink()
     samples, rate = soundfile.read(data / "new-1.wav")
     soundfile.write(data / "new-1.wav", np.interp(np.arange(2 * len(samples)) / 2, np.arange(len(samples)), samples), 2 * rate)  # fmt: skip # noqa: E501
-    decode(data, work / "graph", work / "mono", tmp_path / "out", WEIGHTS, nj=2)
+    decode(data, work / "graph", work / "mono", tmp_path / "out", SCALES, nj=2)
     assert read_table(tmp_path / "out/text") == {key: " ".join(words) for key, words in texts.items()}
     assert capfd.readouterr().out.count("resampled 1 utterance from 16000 Hz to 8000 Hz") == 1
 
 
 def test_command(work, tmp_path):
-    command = [sys.executable, "-m", "steps.decode", "--config", "conf/search.yaml", "--weights.insertion_penalty", "1"]
+    command = [sys.executable, "-m", "steps.decode", "--config", "conf/search.yaml", "--scales.insertion_penalty", "1"]
     arguments = [work / "feats/dev", work / "graph", work / "mono", tmp_path / "out"]
     done = subprocess.run([*command, *arguments], cwd=synthetic.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "out: 35 utterances, " in done.stdout
-    assert about(tmp_path / "out")["insertion_penalty"] == 1
+    assert (about(tmp_path / "out")["insertion_penalty"], about(tmp_path / "out")["role"]) == (1, "test")
     done = subprocess.run([*command, *arguments, "--beam", "3"], cwd=synthetic.ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_role(work, tmp_path):
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SCALES, role="pass")
+    assert about(tmp_path / "out")["role"] == "pass"
+    with pytest.raises(SystemExit, match=r"Expected .*'tune', 'test', 'pass'.*: first"):
+        command(decode, ["data", "graph", "model", "out", "--role", "first"])
 
 
 def test_goes_on_after_a_kill(work, tmp_path, monkeypatch, decoded):
@@ -113,19 +121,19 @@ def test_goes_on_after_a_kill(work, tmp_path, monkeypatch, decoded):
 
     monkeypatch.setattr(decoding, "search_utterance", search)
     with pytest.raises(KeyboardInterrupt):
-        decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", WEIGHTS)
+        decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SCALES)
     assert not (tmp_path / "out").exists()
-    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", WEIGHTS)
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SCALES)
     assert len(calls) == 34 + 3  # the second block alone
     assert (tmp_path / "out/text").read_bytes() == (decoded / "text").read_bytes()
     # with other weights nothing of it counts
-    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", Weights(0.11))
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", DecodingScales(0.11))
     assert len(calls) == 37 + 35
 
 
 def test_unfinished_paths_are_listed(work, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(decoding, "search_utterance", lambda *_: Hypothesis([3], [1], False))
-    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", WEIGHTS)
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SCALES)
     assert "no complete path, the best unfinished one taken: dev-00 dev-01" in capsys.readouterr().out
     assert len(about(tmp_path / "out")["unfinished"]) == 35
 
@@ -164,7 +172,7 @@ def test_words_are_read_by_their_numbers(work, tmp_path, copy, decoded):
     (graph / "words.txt").write_text("".join(reversed(lines)))
     facts = json.loads((graph / "graph.json").read_text())
     (graph / "graph.json").write_text(json.dumps(facts | {"words": words_hash(graph / "words.txt")}))
-    decode(work / "feats/dev", graph, work / "mono", tmp_path / "out", WEIGHTS)
+    decode(work / "feats/dev", graph, work / "mono", tmp_path / "out", SCALES)
     assert (tmp_path / "out/text").read_bytes() == (decoded / "text").read_bytes()
 
 
@@ -214,20 +222,20 @@ def test_no_data(work, tmp_path):
 
 
 def test_nothing_tuned(work, tmp_path):
-    with pytest.raises(InputError, match=r"lang: it has no tune\.json; choose weights with steps\.tune first"):
+    with pytest.raises(InputError, match=r"lang: it has no tune\.json; choose scales with steps\.tune first"):
         decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", tuned=work / "lang")
 
 
 def test_not_a_word(work, tmp_path):
-    wide = SearchOptions(beam=1e5, max_active=10**6)
+    wide, scales = SearchOptions(beam=1e5, max_active=10**6), DecodingScales(0.1, 1e4)
     with pytest.raises(InputError, match=r"not a word was recognised in 35 utterances with .*mono; are"):
-        decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", Weights(0.1, 1e4), search=wide)
+        decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", scales, search=wide)
     assert not (tmp_path / "out").exists()
 
 
 def test_narrow_search_still_finds_words(work, tmp_path):
     narrow = SearchOptions(beam=2, max_active=30, retry_beam=10)
-    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", WEIGHTS, search=narrow)
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", SCALES, search=narrow)
     reference = read_table(work / "data/dev/text")
     assert score(reference, read_table(tmp_path / "out/text")).total.wer < 30
 
@@ -235,7 +243,7 @@ def test_narrow_search_still_finds_words(work, tmp_path):
 def test_utterance_shorter_than_a_frame(work, tmp_path, capsys):
     data = synthetic.write_data(tmp_path / "new", {"new-1": ["face"], "new-2": ["cab"]}, seed=9)
     soundfile.write(data / "new-2.wav", np.zeros(50), synthetic.RATE)
-    decode(data, work / "graph", work / "mono", tmp_path / "out", WEIGHTS)
+    decode(data, work / "graph", work / "mono", tmp_path / "out", SCALES)
     assert "left out, shorter than one frame: new-2" in capsys.readouterr().out
     assert read_table(tmp_path / "out/text") == {"new-1": "face"}
 
@@ -243,5 +251,5 @@ def test_utterance_shorter_than_a_frame(work, tmp_path, capsys):
 def test_earlier_result_is_replaced_as_a_whole(work, tmp_path, decoded):
     out = shutil.copytree(decoded, tmp_path / "out")
     (out / "score.json").write_text("of the earlier one")
-    decode(work / "feats/dev", work / "graph", work / "mono", out, WEIGHTS)
+    decode(work / "feats/dev", work / "graph", work / "mono", out, SCALES)
     assert not (out / "score.json").exists()

@@ -21,7 +21,7 @@ from steps.hmm.tree import read_tree
 from steps.lang.symbols import read_symbols
 from steps.make_graph import make_graph
 from steps.scoring.wer import score
-from steps.search.beam import Weights
+from steps.search.beam import DecodingScales
 from steps.train_triphones import train_triphones
 from tests.steps import synthetic
 
@@ -40,7 +40,7 @@ def marked(tmp_path_factory):
 
 @pytest.mark.parametrize(("model", "graph"), [("mono", "graph"), ("tri", "graph_tri")])
 def test_recognition(marked, tmp_path, model, graph):
-    decode(marked / "feats/dev", marked / graph, marked / model, tmp_path / "out", Weights(0.1, 1.0))
+    decode(marked / "feats/dev", marked / graph, marked / model, tmp_path / "out", DecodingScales(0.1, 1.0))
     assert score(read_table(marked / "data/dev/text"), read_table(tmp_path / "out/text")).total.errors == 0
 
 

@@ -11,7 +11,7 @@ from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.topology import num_pdf_classes, read_topo
-from steps.hmm.training_graph import read_pronouncer
+from steps.hmm.training_graph import read_training_lexicon
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang
 from steps.tree.growing import TreeOptions, build_tree
@@ -211,8 +211,8 @@ def test_words_of_the_text_in_another_unicode_form(corpus, capsys):
     words = read_symbols(corpus / "lang" / "words.txt")
     assert composed in words
     assert decomposed not in words
-    pronouncer = read_pronouncer(corpus / "lang")
-    assert pronouncer.word_ids("u4", f"{decomposed} {composed}") == [words[composed]] * 2
+    lexicon = read_training_lexicon(corpus / "lang")
+    assert lexicon.word_ids("u4", f"{decomposed} {composed}") == [words[composed]] * 2
     said = capsys.readouterr().out
     assert said.count("words are in another Unicode form (composed or decomposed) than in") == 1
     assert (
@@ -225,7 +225,10 @@ def test_other_spaces_than_asciis_are_part_of_words(corpus):
     (corpus / "train" / "text").write_text("u4 5\u00a0000 yes\n")
     run(corpus)
     words = read_symbols(corpus / "lang" / "words.txt")
-    assert read_pronouncer(corpus / "lang").word_ids("u4", "yes 5\u00a0000") == [words["yes"], words["5\u00a0000"]]
+    assert read_training_lexicon(corpus / "lang").word_ids("u4", "yes 5\u00a0000") == [
+        words["yes"],
+        words["5\u00a0000"],
+    ]
 
 
 def test_no_unk_to_take_words_as(corpus):

@@ -50,8 +50,8 @@ def test_rows_and_details(work, capsys):
         ("test", "lstmp", 2, True),
         ("test", "mono", 0, False),
     ]
-    names = "model set lm wer errors words sub ins del cer utts missing seconds acoustic_scale insertion_penalty seed"
-    assert all(" ".join(row) == f"{names} chosen" for row in results(work))
+    names = "model set lm wer wer_low wer_high errors words sub ins del cer utts missing seconds acoustic_scale"
+    assert all(" ".join(row) == f"{names} insertion_penalty seed chosen" for row in results(work))
     folder = work / "exp" / "lstmp" / "decode_test"
     assert "t1: [1/2] FOUR (FIVE->*)" in (folder / "wer.txt").read_text()
     assert (folder / "ref.trn").read_text() == "FOUR FIVE (t1)\nSIX (t2)\n"
@@ -59,6 +59,7 @@ def test_rows_and_details(work, capsys):
     details = json.loads((folder / "score.json").read_text())
     assert details["wer"] == pytest.approx(200 / 3)
     assert details["sentence_errors"] == 2
+    assert details["wer_low"] < details["wer"] <= details["wer_high"]
     assert details["cer"] == pytest.approx(100 * (len(" FIVE") + len("SIX")) / (len("FOUR FIVE") + len("SIX")))
     printed = capsys.readouterr().out
     assert "lstmp *" in printed
@@ -99,6 +100,24 @@ def test_utterances_that_could_not_be_used_count_as_deleted(work, capsys):
     assert "mono/decode_test: 1 of 3 utterances have no hypothesis and count as deleted: t3" in printed
     assert " 2 of 3\n" in printed
     assert (work / "exp/mono/decode_test/hyp.trn").read_text() == "FOUR FIVE (t1)\nSIX (t2)\n(t3)\n"
+
+
+def test_roles(work, capsys):
+    """decode.json says what a decoding is for; the directory's name only where it does not."""
+    decode(work, "mono", "first_test", "t1 FOUR\n", role="pass")
+    decode(work, "mono", "decode_other_pass", "t1 FOUR\n", set="test", role="pass")
+    decode(work, "tri", "second_test", "t1 FOUR\n")  # as earlier versions named the second of three passes
+    decode(work, "sat", "best_dev", "d1 ONE TWO\nd2 THREE\n", set="dev", role="tune")
+    decode(work, "sat", "final", "t1 FOUR FIVE\nt2 SIX\n", set="test", role="test")
+    for directory in ("mono/tune_dev", "lstmp/tune_dev"):
+        (work / "exp" / directory / "decode.json").unlink()
+    score(work / "data", work / "exp")
+    assert [(r["set"], r["model"], r["errors"], r["chosen"]) for r in results(work)] == [
+        ("dev", "sat", 0, True),
+        ("test", "lstmp", 2, False),
+        ("test", "mono", 0, False),
+        ("test", "sat", 0, True),
+    ]
 
 
 def test_unfinished_directories_and_untranscribed_sets_are_left_out(work, capsys):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from steps.acoustic.model import load_acoustic_model, model_features
+from steps.acoustic.inputs import model_features
+from steps.acoustic.model import load_acoustic_model
 from steps.adapt import adapt
 from steps.ali.directory import read_alignments
 from steps.align import align_data
@@ -18,7 +19,7 @@ from steps.corpus.ctm import read_ctm
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.gmm.adaptation import speaker_statistics
-from steps.gmm.blocks import Material, compile_blocks, read_utterances
+from steps.gmm.blocks import TrainingInputs, compile_blocks, read_utterances
 from steps.gmm.gmm import read_gmms
 from steps.gmm.system import System, mllt_statistics, write_block_alignments, write_system
 from steps.gmm.transforms import Transform, read_transform, write_transform
@@ -26,7 +27,7 @@ from steps.gmm.triphones import LdaOptions
 from steps.hmm.topology import silence_phones
 from steps.make_graph import make_graph
 from steps.scoring.wer import score
-from steps.search.beam import Weights
+from steps.search.beam import DecodingScales
 from steps.train_triphones import train_triphones
 from steps.tree.growing import TreeOptions
 from tests.steps import synthetic
@@ -44,7 +45,7 @@ def lda(work, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def feats(work, tmp_path_factory):
-    """The sets' features with two speakers, one of whom hears cepstra as another, invertible, linear map of them."""
+    """The sets' features with two speakers, one of whom has the cepstra under an invertible linear map."""
     path = tmp_path_factory.mktemp("speakers")
     random = np.random.default_rng(3)
     mixed = np.eye(13) + 0.25 * random.normal(size=(13, 13))
@@ -92,7 +93,7 @@ def assert_same_model(one, other):
 
 
 def errors(work, model, graph, out, feats=None, **options):
-    decode(feats or work / "feats/dev", graph, model, out, Weights(0.1, 1.0), **options)
+    decode(feats or work / "feats/dev", graph, model, out, DecodingScales(0.1, 1.0), **options)
     return score(read_table(work / "data/dev/text"), read_table(out / "text")).total.errors
 
 
@@ -220,7 +221,7 @@ def test_aligning_a_recording_adapts_to_it(work, sat, tmp_path, capsys):
 
 
 def test_recordings_that_are_too_short_to_adapt_to(work, sat, tmp_path, capsys):
-    """They are aligned with the model for unknown speakers, whatever the model's directory is called."""
+    """They are aligned with the alignment model, whatever the model's directory is called."""
     copied = tmp_path / "renamed"
     shutil.copytree(sat, copied)
     texts = read_table(work / "data/dev/text")
@@ -232,7 +233,7 @@ def test_recordings_that_are_too_short_to_adapt_to(work, sat, tmp_path, capsys):
     with pytest.raises(InputError, match=r"1 of 3 recordings could not be aligned:\n.*dev-01\.wav: "):
         align_files(files, model=copied, out=tmp_path / "out")
     said = capsys.readouterr().out
-    assert "dev-00.wav: too little speech to adapt to, left to " in said
+    assert "dev-00.wav: too little speech to adapt to, aligned by " in said
     assert "first_ali" not in said
     align_files([*files[:2], *files[4:]], model=copied / "sat_si", out=tmp_path / "expected")
     for name in ("words.ctm", "phones.ctm"):
@@ -264,9 +265,10 @@ def test_mllt_and_fmllr_statistics_weight_silence(work, lda, tmp_path):
 
     for name in ("topo", "tree.json"):
         shutil.copy(lda / name, tmp_path)
-    material = Material(work / "feats/dev", work / "lang", acoustic.features)
-    with jobs(1) as run:
-        blocks = compile_blocks(material, list(tids), tmp_path, run)
+    inputs = TrainingInputs(work / "feats/dev", work / "lang", tmp_path, acoustic.features)
+    assert inputs.utterances() == list(tids)
+    with jobs(1, inputs) as run:
+        blocks = compile_blocks(inputs, run)
     for block in blocks:
         utterances = read_utterances(block)
         write_block_alignments(block, utterances, [tids[utterance] for utterance in utterances])

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from steps.acoustic import model
 from steps.ali.directory import read_alignments
 from steps.base.errors import InputError
 from steps.corpus.tables import read_table
@@ -44,10 +45,11 @@ def test_decoding_with_the_choice_gives_the_same_words(work, tmp_path, tuned):
     assert set(paths) == set(expected) != set()
     assert all(np.array_equal(paths[utterance], expected[utterance]) for utterance in expected)
     best = json.loads((tuned / "tune.json").read_text())["best"]
-    for folder in (tuned, tmp_path / "out"):
+    for folder, role in ((tuned, "tune"), (tmp_path / "out", "test")):
         about = json.loads((folder / "decode.json").read_text())
         for name in ("acoustic_scale", "insertion_penalty", "silence_deweight"):
             assert about[name] == best[name]
+        assert about["role"] == role
     result = score(read_table(work / "data/dev/text"), read_table(tuned / "text")).total
     assert (result.errors, result.wer) == (best["errors"], best["wer"])
 
@@ -63,6 +65,26 @@ def test_killed_tuning_goes_on(work, tmp_path, kill, tuned, monkeypatch):
     assert (tmp_path / "tune_dev/text").read_bytes() == (tuned / "text").read_bytes()
     points = len(json.loads((tuned / "tune.json").read_text())["grid"])
     assert len(calls) == 35 * (points + 1) - 32 * 3  # but for the first block at three scales; the best point twice
+
+
+def test_scores_are_computed_once(work, tmp_path, tuned, monkeypatch):
+    scored = []
+    real = model._gmm_scores
+
+    def scores(gmms, features):
+        scored.extend(features)
+        return real(gmms, features)
+
+    monkeypatch.setattr(model, "_gmm_scores", scores)
+    tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", synthetic.GRID)
+    assert len(scored) == synthetic.SIZES["dev"]
+    assert (tmp_path / "out/tune.json").read_bytes() == (tuned / "tune.json").read_bytes()
+
+
+def test_result_does_not_depend_on_the_number_of_processes(work, tmp_path, tuned):
+    tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", synthetic.GRID, nj=2)
+    for name in ("tune.json", "text", "ali.ark"):
+        assert (tmp_path / "out" / name).read_bytes() == (tuned / name).read_bytes()
 
 
 def test_one_point(work, tmp_path):

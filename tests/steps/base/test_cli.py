@@ -324,13 +324,13 @@ def test_every_number_of_every_command_has_a_range(function):
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
-        (decode, "d g m o --weights.silence-deweight 0", "weights.silence_deweight is 0.0; it has to be above 0"),
-        (decode, "d g m o --weights.silence-deweight -1", "weights.silence_deweight is -1.0; it has to be above 0"),
-        (decode, "d g m o --weights.acoustic-scale -1", "weights.acoustic_scale is -1.0; it has to be above 0"),
+        (decode, "d g m o --scales.silence-deweight 0", "scales.silence_deweight is 0.0; it has to be above 0"),
+        (decode, "d g m o --scales.silence-deweight -1", "scales.silence_deweight is -1.0; it has to be above 0"),
+        (decode, "d g m o --scales.acoustic-scale -1", "scales.acoustic_scale is -1.0; it has to be above 0"),
         (
             decode,
-            "d g m o --weights.insertion-penalty .nan",
-            "weights.insertion_penalty is nan; it has to be a finite number",
+            "d g m o --scales.insertion-penalty .nan",
+            "scales.insertion_penalty is nan; it has to be a finite number",
         ),
         (decode, "d g m o --search.beam -1", "search.beam is -1.0; it has to be above 0"),
         (decode, "d g m o --nj 0", "nj is 0; it has to be 1 or more"),

@@ -4,15 +4,18 @@ import os
 import subprocess
 import sys
 import time
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from steps.base.errors import InputError
-from steps.base.parallel import jobs
+from steps.base.parallel import OpenedOnce, jobs, split_into_blocks
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,6 +40,40 @@ def refuse_two(item):
     if item == 2:
         raise InputError(f"utterance {item} is empty")
     return item
+
+
+@dataclass(frozen=True)
+class Letters(OpenedOnce):
+    log: Path
+
+    @cached_property
+    def letters(self):
+        with self.log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return "abcdef"
+
+
+def letter(shared, item):
+    time.sleep(0.05)
+    return shared.letters[item], os.getpid()
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_what_is_shared_is_opened_once_a_process(nj, tmp_path):
+    shared = Letters(tmp_path / "log")
+    assert shared.letters  # opened in this process: one job takes it as it is, others open their own
+    with jobs(nj, shared) as run:
+        found = run(letter, range(6)) + run(letter, range(6))
+    assert [name for name, _ in found] == [*"abcdef"] * 2
+    opened = (tmp_path / "log").read_text().split()
+    assert sorted(set(opened)) == sorted(opened)
+    assert {str(pid) for _, pid in found} | {str(os.getpid())} == set(opened)
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_what_cannot_be_opened_is_said_as_it_is(nj, tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"), jobs(nj, Letters(tmp_path / "absent/log")) as run:
+        run(letter, range(3))
 
 
 @pytest.mark.parametrize("nj", [1, 2])
@@ -111,3 +148,12 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@settings(deadline=None)
+@given(st.lists(st.text()), st.integers(1, 40))
+def test_blocks(items, size):
+    blocks = split_into_blocks(items, size)
+    assert [item for block in blocks for item in block] == items
+    assert all(len(block) == size for block in blocks[:-1])
+    assert not blocks or 1 <= len(blocks[-1]) <= size

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.base.errors import InputError
-from steps.corpus.split import cut, normalise_transcript, stable_split
+from steps.corpus.split import normalise_transcript, stable_split
 
 TRANSCRIPTS = st.dictionaries(st.text(min_size=1), st.text("ab ,AB'é"), max_size=30)
 SHARES = st.sampled_from([{"train": 80, "dev": 10, "test": 10}, {"a": 50, "b": 0, "c": 50}, {"all": 100}])
@@ -44,12 +44,3 @@ def test_the_split_is_the_same_for_ever():
 def test_shares_that_do_not_add_up(shares):
     with pytest.raises(InputError, match="percentages that add up to 100"):
         stable_split({"a": "b"}, shares)
-
-
-@settings(deadline=None)
-@given(st.lists(st.text()), st.integers(1, 40))
-def test_blocks(items, size):
-    blocks = cut(items, size)
-    assert [item for block in blocks for item in block] == items
-    assert all(len(block) == size for block in blocks[:-1])
-    assert not blocks or 1 <= len(blocks[-1]) <= size

@@ -8,10 +8,9 @@ from steps.ali.directory import read_alignments
 from steps.base.errors import InputError
 from steps.base.parallel import jobs
 from steps.feats.reader import training_options
-from steps.gmm.blocks import Material
 from steps.gmm.transforms import Transform
 from steps.gmm.triphones import (
-    Aligned,
+    AlignedTrainingInputs,
     LdaOptions,
     convert,
     estimate_lda_transform,
@@ -29,15 +28,18 @@ from tests.steps.triphones import random_table, tree_of
 
 @pytest.fixture(scope="module")
 def aligned(work):
-    feats = work / "feats/train"
-    material = Material(feats, work / "lang", training_options(feats, "mfcc"))
-    return Aligned(material, work / "mono_ali", silence_phones(work / "lang"))
+    return inputs_of(work, work / "feats/train")
+
+
+def inputs_of(work, feats):
+    options, ali = training_options(feats, "mfcc"), work / "mono_ali"
+    return AlignedTrainingInputs(feats, work / "lang", work / "mono_ali", options, ali=ali, transforms=ali)
 
 
 @pytest.fixture(scope="module")
 def stats(aligned):
-    with jobs(1) as run:
-        return tree_statistics(aligned, Transform(), run)
+    with jobs(1, aligned) as run:
+        return tree_statistics(aligned, None, run)
 
 
 def frames(aligned):
@@ -99,7 +101,7 @@ def tree_file(folder, *arguments):
 
 
 def test_sets_of_one_phone_make_the_same_tree(work, aligned, stats, tmp_path):
-    topology, options = aligned.model().topology, TreeOptions(num_leaves=40, min_gain=20)
+    topology, options = aligned.aligned_with.topology, TreeOptions(num_leaves=40, min_gain=20)
     singles = lang_of(tmp_path, sets="".join(f"{phone}\n" for phone in topology), extra_questions="")
     hashes = [tree_file(tmp_path, stats, topology, aligned.silence, options, lang) for lang in (work / "lang", singles)]
     assert hashes[0] == hashes[1]
@@ -127,18 +129,17 @@ def test_position_is_asked_about_the_phone_itself(tmp_path):
 
 
 def test_lda_leaves_silence_out(aligned):
-    material = replace(aligned.material, options=aligned.material.options | {"deltas": 0})
-    aligned = replace(aligned, material=material)
-    with jobs(1) as run:
+    aligned = replace(aligned, options=aligned.options | {"deltas": 0})
+    with jobs(1, aligned) as run:
         transform = estimate_lda_transform(aligned, LdaOptions(dim=10, context=2), run)
     assert (transform.context, transform.matrix.shape) == (2, (10, 5 * 13))
-    model = aligned.model()
+    model = aligned.aligned_with
     tids, _ = frames(aligned)
     spliced = [aligned.read(block, Transform(2))[1] for block in aligned.blocks()]
     x = np.concatenate([matrix for part in spliced for matrix in part.values()]).astype(np.float64)
     pdfs = model.tid_to_pdf[np.concatenate(list(tids.values()))]
-    heard = ~np.isin(pdfs, model.pdfs_of(aligned.silence))
-    y, pdfs = x[heard] @ transform.matrix.T, pdfs[heard]
+    speech = ~np.isin(pdfs, model.pdfs_of(aligned.silence))
+    y, pdfs = x[speech] @ transform.matrix.T, pdfs[speech]
     within = sum(np.cov(y[pdfs == pdf].T, bias=True) * (pdfs == pdf).mean() for pdf in np.unique(pdfs))
     np.testing.assert_allclose(within, np.eye(10), atol=1e-2)
 
@@ -152,8 +153,7 @@ def test_alignments_of_other_features(work, aligned, tmp_path):
         aligned.read(["train-00"], Short())
 
 
-def test_alignments_of_another_set(work, aligned):
-    feats = work / "feats/dev"
-    other = Aligned(Material(feats, work / "lang", training_options(feats, "mfcc")), work / "mono_ali", aligned.silence)
+def test_alignments_of_another_set(work):
+    other = inputs_of(work, work / "feats/dev")
     with pytest.raises(InputError, match=r"mono_ali: none of the utterances of .*feats/dev is aligned there"):
         other.blocks()

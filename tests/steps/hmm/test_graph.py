@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from steps.base.errors import InputError
 from steps.hmm import graph as graphs
+from steps.hmm.best_path import best_path
 from steps.hmm.graph import add_self_loops, hclg
 from steps.hmm.topology import HmmState, left_to_right, read_topo, silence
 from steps.hmm.transitions import transition_model
 from steps.hmm.tree import monophone_tree
-from steps.hmm.viterbi import best_path
 from steps.lang.fst_arrays import FstArrays
 from steps.lang.symbols import read_symbols
 from steps.prepare_lang import prepare_lang

@@ -1,13 +1,13 @@
 import pytest
 
 from steps.base.errors import InputError
-from steps.hmm.training_graph import read_pronouncer
+from steps.hmm.training_graph import read_training_lexicon
 
 
 def test_word_ids(work):
-    pronouncer = read_pronouncer(work / "lang")
-    assert pronouncer.word_ids("u1", "fa bad fa") == [pronouncer.words[word] for word in ("fa", "bad", "fa")]
-    assert pronouncer.word_ids("u1", "") == []
+    lexicon = read_training_lexicon(work / "lang")
+    assert lexicon.word_ids("u1", "fa bad fa") == [lexicon.words[word] for word in ("fa", "bad", "fa")]
+    assert lexicon.word_ids("u1", "") == []
 
 
 # what stands in words.txt without being in the lexicon is no word either
@@ -15,9 +15,9 @@ def test_word_ids(work):
 def test_word_without_pronunciation(work, word):
     message = f"utterance u7: no pronunciation for {word}; add them to the lexicon, or take them as <UNK> with --oov-to"
     with pytest.raises(InputError, match=message):
-        read_pronouncer(work / "lang").word_ids("u7", f"bad {word} fa")
-    pronouncer = read_pronouncer(work / "lang", oov_to_unk=True)
-    assert pronouncer.word_ids("u7", f"bad {word}") == [pronouncer.words["bad"], pronouncer.words["<UNK>"]]
+        read_training_lexicon(work / "lang").word_ids("u7", f"bad {word} fa")
+    lexicon = read_training_lexicon(work / "lang", oov_to_unk=True)
+    assert lexicon.word_ids("u7", f"bad {word}") == [lexicon.words["bad"], lexicon.words["<UNK>"]]
 
 
 def test_no_unknown_word_to_take_it_as(copy):
@@ -26,11 +26,11 @@ def test_no_unknown_word_to_take_it_as(copy):
     (lang / "words.txt").write_text(words.replace("<UNK>", "<OTHER>"))
     (lang / "lang.json").unlink()  # it tells of other words
     with pytest.raises(InputError, match=r"no pronunciation for dab; .*, or take them as <UNK>, which needs one"):
-        read_pronouncer(lang, oov_to_unk=True).word_ids("u7", "dab")
+        read_training_lexicon(lang, oov_to_unk=True).word_ids("u7", "dab")
 
 
 def test_missing_lexicon_graph(copy):
     lang = copy("lang")
     (lang / "L.fst").unlink()
     with pytest.raises(InputError, match=r"L\.fst: the graph is missing; make it again with steps\.prepare_lang"):
-        read_pronouncer(lang)
+        read_training_lexicon(lang)

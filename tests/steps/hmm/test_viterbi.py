@@ -6,11 +6,12 @@ import kaldifst
 import numpy as np
 import pytest
 
+from steps.hmm.best_path import best_path
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.training_graph import searchable, training_graph
 from steps.hmm.transitions import transition_model
 from steps.hmm.tree import monophone_tree
-from steps.hmm.viterbi import AlignOptions, align, best_path, equal_alignment, shortest_path_frames
+from steps.hmm.viterbi import AlignOptions, align, equal_alignment, shortest_path_frames
 from steps.lang.fst_arrays import FstArrays, to_fst
 from steps.lang.lexicon import Entry
 from steps.lang.lexicon_fst import lexicon_fst
@@ -199,11 +200,3 @@ def test_searchable_graph_is_the_same_graph(topology):
     assert tids[np.array(local) - 1].tolist() == expected
     assert words == same_words
     assert cost == pytest.approx(same_cost)
-
-
-def test_incomplete_path_only_when_asked():
-    fst = kaldifst.compile("0 1 1 1 0\n1 2 2 0 0\n2 0")
-    scores = np.zeros((1, 2), np.float32)
-    assert best_path(fst, scores, 10) is None
-    assert best_path(fst, scores, 10, complete=False) == ([1], [1], 0.0)
-    assert best_path(fst, np.zeros((3, 2), np.float32), 10, complete=False) is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from steps.base.errors import InputError
 from steps.hmm.transitions import read_transition_model
 from steps.lang.fst_arrays import read_fst, to_arrays, to_fst
-from steps.search.beam import Hypothesis, SearchOptions, Weights, penalised, search_utterance
+from steps.search.beam import DecodingScales, Hypothesis, SearchOptions, penalised, search_utterance
 
 WIDE = SearchOptions(beam=1e4, retry_beam=1e5)
 
@@ -85,9 +85,9 @@ def test_scores_that_are_not_numbers(graph, model, seed):
         ((SearchOptions, {"max_active": 20}), "max_active is 20; it has to be above 20"),
         ((SearchOptions, {"beam": -1.0}), "beam is -1.0; it has to be above 0"),
         ((SearchOptions, {"retry_beam": math.inf}), "retry_beam is inf; it has to be a finite number"),
-        ((Weights, {"acoustic_scale": -1.0}), "acoustic_scale is -1.0; it has to be above 0"),
-        ((Weights, {"insertion_penalty": math.nan}), "insertion_penalty is nan; it has to be a finite number"),
-        ((Weights, {"silence_deweight": 0.0}), "silence_deweight is 0.0; it has to be above 0"),
+        ((DecodingScales, {"acoustic_scale": -1.0}), "acoustic_scale is -1.0; it has to be above 0"),
+        ((DecodingScales, {"insertion_penalty": math.nan}), "insertion_penalty is nan; it has to be a finite number"),
+        ((DecodingScales, {"silence_deweight": 0.0}), "silence_deweight is 0.0; it has to be above 0"),
     ],
 )
 def test_options_out_of_range(options, message):
@@ -97,4 +97,5 @@ def test_options_out_of_range(options, message):
 
 
 def test_weights_are_ordered_and_hashable():
-    assert sorted({Weights(0.2), Weights(0.1), Weights(0.1, 1.0)}) == [Weights(0.1), Weights(0.1, 1.0), Weights(0.2)]
+    ordered = [DecodingScales(0.1), DecodingScales(0.1, 1.0), DecodingScales(0.2)]
+    assert sorted({*reversed(ordered)}) == ordered

@@ -1,0 +1,115 @@
+"""What acoustic models work on: a data directory's features as a model wants them, opened once a process."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.acoustic.model import AcousticModel, load_acoustic_model
+from steps.base.errors import InputError
+from steps.base.files import read_json
+from steps.base.parallel import OpenedOnce
+from steps.feats.reader import load_features
+from steps.gmm.transforms import FILE, Transform, TransformedFeatures, check_speakers, read_transform
+from steps.lang.table_hash import check_same
+
+ADAPTED = "adapt.json"  # beside speakers' transforms: the model that they are for
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcousticInputs(OpenedOnce):
+    """A data directory and an acoustic model for it.
+
+    Parameters
+    ----------
+    data : Path
+        See `steps.feats.reader.load_features`.
+    model_dir : Path
+        See `load_acoustic_model`.
+    allow_commands : bool
+        Run commands in wav.scp.
+    speakers : Path, optional
+        A directory of `steps.adapt` with the speakers' transforms.
+    """
+
+    data: Path
+    model_dir: Path
+    allow_commands: bool = False
+    speakers: Path | None = None
+
+    @cached_property
+    def model(self) -> AcousticModel:
+        """The model."""
+        return load_acoustic_model(self.model_dir)
+
+    @cached_property
+    def features(self) -> TransformedFeatures:
+        """The data's features as the model wants them."""
+        return model_features(self.data, self.model, self.allow_commands, self.speakers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # of audio, the speakers' statistics go along: each process would read all recordings for them again
+        return state | {"features": self.features} if self.features.features.from_audio else state
+
+
+def model_features(
+    data: Path, model: AcousticModel, allow_commands: bool = False, speakers: Path | None = None
+) -> TransformedFeatures:
+    """Open the features of a data directory as a model wants them.
+
+    Parameters
+    ----------
+    data : Path
+        See `steps.feats.reader.load_features`.
+    model : AcousticModel
+    allow_commands : bool
+        Run commands in wav.scp.
+    speakers : Path, optional
+        A directory of `steps.adapt` with the speakers' transforms; a speaker without keeps the features as they are.
+
+    Raises
+    ------
+    InputError
+        Also when those transforms are none, for another model or for other speakers.
+    """
+    features = load_features(data, model.features, allow_commands)
+    if speakers is None:
+        return TransformedFeatures(features, model.transform)
+    if not (speakers / FILE).is_file():
+        raise InputError(f"{speakers}: it has no {FILE}; estimate the speakers' transforms with steps.adapt first")
+    transform = read_transform(speakers)
+    if model.is_network:
+        raise InputError(f"{model.folder}: a network, which speakers' transforms as those of {speakers} are not for")
+    _check_adapted(speakers, model.folder)
+    check_speakers(speakers, transform, data, features.utt2spk.values())
+    common, wanted = transform.without_speakers(), model.transform
+    if common.context != wanted.context or not np.array_equal(_matrix(common), _matrix(wanted)):
+        raise InputError(f"{speakers}: its transforms are for another model than {model.name}; estimate them with it")
+    return TransformedFeatures(features, transform)
+
+
+def adapted_to(model: Path) -> dict[str, str]:
+    """What `ADAPTED` says of the GMM system that speakers' transforms were estimated for."""
+    return {"gmm": hashlib.sha256((model / "gmm.npz").read_bytes()).hexdigest()[:16]}
+
+
+def _check_adapted(speakers: Path, model: Path) -> None:
+    """Check that speakers' transforms were estimated for a GMM system; say so where that is not known."""
+    known = (speakers / ADAPTED).is_file()
+    check_same(
+        "Gaussians",
+        speakers / (ADAPTED if known else FILE),
+        read_json(speakers / ADAPTED, "gmm")["gmm"] if known else None,
+        model / "gmm.npz",
+        adapted_to(model)["gmm"],
+        "estimate the transforms with this model",
+    )
+
+
+def _matrix(transform: Transform) -> NDArray[Any]:
+    return np.zeros(0) if transform.matrix is None else transform.matrix

@@ -1,0 +1,74 @@
+"""How often processes read audio and open models."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steps.acoustic import inputs as module
+from steps.acoustic.inputs import AcousticInputs
+from steps.adapt import adapt
+from steps.align import align_data
+from steps.corpus.tables import read_table
+from steps.decode import decode
+from steps.search.beam import DecodingScales
+from tests.steps import synthetic
+
+TEXTS = {f"new-{i:02}": ["face", "bad"] for i in range(40)}  # two blocks
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """A data directory whose recordings are read through a command that counts, in whatever process."""
+    data, log = synthetic.write_data(tmp_path / "new", TEXTS, seed=9), tmp_path / "log"
+    reader = tmp_path / "count.sh"
+    reader.write_text(f'#!/bin/sh\necho "$1" >> {log}\nexec cat "$1"\n')
+    reader.chmod(0o755)
+    entries = {key: f"{reader} {Path(data, entry).resolve()} |" for key, entry in read_table(data / "wav.scp").items()}
+    (data / "wav.scp").write_text("".join(f"{key} {entry}\n" for key, entry in entries.items()))
+    (data / "utt2spk").write_text("".join(f"{key} speaker{i % 3}\n" for i, key in enumerate(entries)))
+    (data / "spk2utt").unlink(missing_ok=True)
+    return data, log
+
+
+def reads(log):
+    counts = [log.read_text().split().count(name) for name in set(log.read_text().split())]
+    log.unlink()
+    assert len(counts) == len(TEXTS)
+    return set(counts)
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+def test_recordings_are_read_once_for_statistics_and_once_for_scores(work, tmp_path, counted, nj):
+    data, log = counted
+    options = {"allow_commands": True, "nj": nj}
+    decode(data, work / "graph", work / "mono", tmp_path / "decoded", DecodingScales(0.1, 1.0), **options)
+    assert reads(log) == {2}
+    align_data(data, work / "lang", work / "mono", tmp_path / "ali", **options)
+    assert reads(log) == {2}
+    adapt(data, work / "lang", work / "mono", tmp_path / "ali", tmp_path / "fmllr", iterations=1, **options)
+    assert reads(log) == {2}
+
+
+def test_other_processes_get_paths_and_of_audio_the_statistics(work, tmp_path):
+    stored = AcousticInputs(data=work / "feats/dev", model_dir=work / "mono")
+    assert len(stored.features) == 35
+    sent = pickle.loads(pickle.dumps(stored))
+    assert set(vars(sent)) == {"data", "model_dir", "allow_commands", "speakers"}
+    assert len(pickle.dumps(stored)) < 1000
+    data = synthetic.write_data(tmp_path / "new", {"new-1": ["face"]}, seed=9)
+    computed = AcousticInputs(data=data, model_dir=work / "mono")
+    sent = pickle.loads(pickle.dumps(computed))
+    assert set(vars(sent)) == {"data", "model_dir", "allow_commands", "speakers", "features"}
+    np.testing.assert_array_equal(sent.features["new-1"], computed.features["new-1"])
+
+
+def test_one_process_opens_the_model_once(work, tmp_path, monkeypatch):
+    opened = []
+    real = module.load_acoustic_model
+    monkeypatch.setattr(module, "load_acoustic_model", lambda folder: opened.append(os.getpid()) or real(folder))
+    decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "decoded", DecodingScales(0.1, 1.0))
+    align_data(work / "feats/dev", work / "lang", work / "mono", tmp_path / "ali")
+    assert len(opened) == 2
