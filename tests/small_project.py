@@ -19,6 +19,10 @@ COPIED = ["run.sh", "options.sh", "path.sh", "requirements.txt", "conf", "recipe
 SMALL = {  # what makes a file of conf/ quick; the rest of the file stays
     "speeds.yaml": {"speeds": {"factors": [1.0]}},
     "mono.yaml": {"mono": {"num_iterations": 8, "max_increase_iteration": 5, "num_gaussians": 100}},
+    "tri.yaml": {
+        "tree": {"num_leaves": 80},
+        "em": {"num_iterations": 4, "max_increase_iteration": 3, "num_gaussians": 120, "realign_iterations": [2]},
+    },
     "tuning.yaml": {"grid": {"acoustic_scales": [0.05, 0.1], "insertion_penalties": [0.0], "silence_deweights": [1.0]}},
     "nnet/lstmp.yaml": {
         "model": {"cells": 64, "projection": 32, "dropout": 0.0, "delay": 2},
