@@ -1,0 +1,225 @@
+"""The documents: links lead somewhere, commands run, and what is quoted from the code is the code."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.small_project import ROOT, add_own_data, make_project, run
+
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = sorted((ROOT / "recipes").glob("*/README.md"))
+MORE = [path for name in ("CONTRIBUTING.md", "CHANGELOG.md") if (path := ROOT / name).exists()]
+DOCUMENTS = [*GUIDES, *RECIPES, *MORE]
+SHELL = ("bash", "sh", "console")
+# what the documents name and other branches bring
+NOT_YET = ["conf/train_nnet.yaml", "nnet/layers/reference.py", "nnet/asgd/reference.py"]
+COMMENT = re.compile(r"<!-- (?P<what>not run|dry run|from)(?:: | )(?P<rest>.+?) *-->")
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, text, line, and the comment in the line before it."""
+
+    document: Path
+    line: int
+    language: str
+    text: str
+    comment: str
+
+    @property
+    def name(self):
+        return f"{self.document.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(document):
+    """The fenced blocks of a document."""
+    found, lines = [], document.read_text().splitlines()
+    fence = None
+    for number, line in enumerate(lines):
+        if line.startswith("```"):
+            if fence is None:
+                fence = number
+                continue
+            before = lines[fence - 1].strip() if fence else ""
+            text = "\n".join(lines[fence + 1 : number])
+            found.append(Block(document, fence + 1, lines[fence][3:].strip(), text, before))
+            fence = None
+    assert fence is None, f"{document}:{fence}: a block without an end"
+    return found
+
+
+def prose(document):
+    """A document without its blocks and its code."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", lambda code: code[0].replace("[", " ").replace("(", " "), text)
+
+
+def anchors(document):
+    """The anchors that GitHub gives to the headings."""
+    found = []
+    for heading in re.findall(r"(?m)^#+ +(.+?) *$", prose(document)):
+        text = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.append(f"{text}-{found.count(text)}" if text in found else text)
+    return found
+
+
+SHELL_BLOCKS = [block for guide in GUIDES for block in blocks(guide) if block.language in SHELL]
+QUOTES = [block for guide in GUIDES for block in blocks(guide) if block.comment.startswith("<!-- from ")]
+
+
+# --------------------------------------------------------------------------------------------------- links and sizes
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_resolves(document):
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    assert wrong == []
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_readme_leads_to_every_document():
+    readme = (ROOT / "README.md").read_text()
+    assert [path.name for path in GUIDES[1:] if f"](docs/{path.name})" not in readme] == []
+
+
+def test_named_files_of_the_project_are_there():
+    """A file of `steps/`, `conf/` and so on that a document names exists, and so does the module of `python -m ...`."""
+    wrong = []
+    for document in DOCUMENTS:
+        text = document.read_text()
+        names = re.findall(r"(?<![\w/.])(?:steps|nnet|local|tests|conf|docs)/[\w/.-]*\.(?:py|yaml|md)\b", text)
+        names += [
+            f"{name.replace('.', '/')}.py" for name in re.findall(r"python -m ((?:steps|local|tests)[\w.]*\w)", text)
+        ]
+        names = [name for name in names if name not in NOT_YET and "NAME" not in name]
+        wrong += [f"{document.name}: {name}" for name in names if not (ROOT / name).exists()]
+    assert wrong == []
+    assert [name for name in NOT_YET if (ROOT / name).exists()] == [], "they are there now: take them out of NOT_YET"
+
+
+# ------------------------------------------------------------------------------------------------- what the code says
+
+
+@pytest.mark.parametrize("block", QUOTES, ids=lambda block: block.name)
+def test_quoted_code_is_the_code(block):
+    file = ROOT / COMMENT.match(block.comment)["rest"]
+    if not file.exists():
+        pytest.skip(f"{file.relative_to(ROOT)} is not there yet")
+    assert block.text.strip() in file.read_text(), f"{block.name}: copy it from {file.relative_to(ROOT)} again"
+
+
+@cache
+def message_patterns():
+    """Each message in the code as a pattern, with the length of its words; where a value goes, anything matches."""
+    patterns = set()
+    for file in [file for folder in ("steps", "nnet", "local") for file in sorted((ROOT / folder).rglob("*.py"))]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                patterns.add(tuple(part.value if isinstance(part, ast.Constant) else None for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                patterns.add((node.value,))
+    for file in sorted(ROOT.glob("*.sh")):
+        for text in re.findall(r'"((?:[^"\\\n]|\\.)*)"', file.read_text()):
+            pieces = re.split(r"(\$\([^)]*\)|\$\{[^}]*\}|\$[\w*@]+)", text)
+            patterns.add(tuple(None if piece.startswith("$") else piece for piece in pieces))
+    found = []
+    for parts in patterns:
+        words = sum(len(part or "") for part in parts)
+        if words >= 12:
+            found.append((words, re.compile("".join(".*" if part is None else re.escape(part) for part in parts))))
+    return found
+
+
+def messages():
+    lines = [
+        (f"troubleshooting.md:{block.line + number}", line)
+        for block in blocks(ROOT / "docs/troubleshooting.md")
+        if block.language == "text"
+        for number, line in enumerate(block.text.splitlines(), start=1)
+    ]
+    assert len(lines) > 20
+    return [pytest.param(line, id=place) for place, line in lines]
+
+
+def said_by_the_code(message):
+    """Whether the longest message of the code that is found in this one is a good part of it; values are the rest."""
+    found = [words for words, pattern in message_patterns() if pattern.search(message)]
+    return max(found, default=0) >= 0.22 * len(message)
+
+
+@pytest.mark.parametrize("message", messages())
+def test_messages_are_printed_so(message):
+    assert said_by_the_code(message), f"no such message in the code: {message}"
+
+
+def test_a_message_that_is_not_printed_is_seen():
+    assert not said_by_the_code(
+        "error: exp/mono: the machine has no more cores; buy others, and the same command goes on"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ shell blocks
+
+
+def script(block):
+    """What a test runs of a block: all of it, or with --dry-run wherever it calls a run.sh."""
+    lines = [line.removeprefix("$ ") for line in block.text.splitlines()]
+    if block.comment.startswith("<!-- dry run: "):
+        lines = [re.sub(r"^(\S*run\.sh\b[^#]*?)( *)(#|$)", r"\1 --dry-run\2\3", line) for line in lines]
+        assert any("--dry-run" in line for line in lines), f"{block.name}: there is no run.sh in it"
+    return "\n".join(["source path.sh", *lines])
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory):
+    """The project with a tiny corpus, after `./run.sh`, and with a user's own data beside."""
+    folder = make_project(tmp_path_factory.mktemp("project"))
+    done = run("./run.sh", folder)
+    assert done.returncode == 0, done.stdout
+    assert "* chosen: the lowest WER on dev" in done.stdout
+    add_own_data(folder)
+    return folder
+
+
+def test_every_mark_of_a_block_gives_a_reason():
+    marked = [block for block in SHELL_BLOCKS if block.comment.startswith("<!--")]
+    assert [block.name for block in marked if not COMMENT.match(block.comment)] == []
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for block in SHELL_BLOCKS if not block.comment.startswith("<!-- not run: ")],
+    ids=lambda block: block.name,
+)
+def test_shell_block_runs(block, project):
+    done = run(script(block), project)
+    assert done.returncode == 0, f"{block.name} ended with status {done.returncode}:\n{done.stdout}"
+
+
+def test_a_block_that_fails_is_seen(project):
+    block = Block(ROOT / "README.md", 1, "bash", "python -m steps.decode --unheard_of\necho done", "")
+    done = run(script(block), project)
+    assert done.returncode
+    assert "--unheard_of" in done.stdout
+    assert "done" not in done.stdout.splitlines()
+
+
+def test_what_the_documents_say_is_written(project):
+    """The files that README and docs/results.md name."""
+    exp = project / "recipes/asterisk/exp"
+    decoded = exp / "lstmp/decode_bigram_test"
+    for file in (exp / "results.json", exp / "lstmp/train.jsonl", decoded / "wer.txt", decoded / "score.json"):
+        assert file.is_file()
