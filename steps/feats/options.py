@@ -123,8 +123,8 @@ FeatureOptions = FbankOptions | MfccOptions
 OPTIONS: dict[str, type[FbankOptions] | type[MfccOptions]] = {"fbank": FbankOptions, "mfcc": MfccOptions}
 """The options of each type of features; `steps.feats.registry.TYPES` has what computes it."""
 
-NETWORK_TYPE, GMM_TYPE = "fbank", "mfcc"
-"""The types that networks and GMMs read from a set that has several."""
+NETWORK_TYPE = "fbank"
+"""The type that networks read from a set that has several."""
 
 APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
 """The options that the stored matrices and statistics do not depend on."""

@@ -34,7 +34,7 @@ def download_festival(folder: Path) -> Path:
     Raises
     ------
     InputError
-        When they cannot be had; the message says why.
+        When they cannot be had; the message tells why.
     """
     unpacked = folder / "festival"
     if not unpacked.exists():
