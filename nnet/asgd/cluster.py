@@ -21,6 +21,7 @@ from torch import Tensor
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a cluster that Ray starts here listens on loopback
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and tells nobody
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets any other process starve workers and shards
 
 import grpc
 import ray
@@ -38,6 +39,7 @@ from nnet.threads import set_threads
 ATTEMPTS = 3  # to be taken by a cluster's client server
 ANSWER = 5.0  # seconds in which a cluster's client server should answer
 PATIENCE = 60.0  # seconds for which the coordinator waits for a shard, as its node may hang
+STARTING = 300.0  # the same before the first answer: the shard's process imports torch first
 LISTEN = 10.0  # seconds for which a worker that has nothing to tell lets the coordinator wait
 
 
@@ -87,13 +89,15 @@ class RayServer:
     worker : int
         That pushes.
     patience : float, optional
-        Seconds to wait for a shard; then `ShardBusyError` is raised.
+        Seconds to wait for a shard; then `ShardBusyError` is raised. A shard that has never answered may
+        still be starting and has `STARTING` seconds.
     """
 
     def __init__(
         self, actors: Sequence[ActorHandle], slices: Sequence[slice], worker: int = 0, patience: float | None = None
     ) -> None:
         self.actors, self.slices, self.worker, self.patience = actors, slices, worker, patience
+        self.started: set[int] = set()  # the shards that have answered
         self.known = [0] * len(actors)
 
     def of(self, worker: int) -> "RayServer":
@@ -140,12 +144,16 @@ class RayServer:
         """Wait for one answer of each shard."""
         answers = []
         for k, call in enumerate(calls):
+            patience = self.patience
+            if patience is not None and k not in self.started:
+                patience = max(patience, STARTING)
             try:
-                answers.append(ray.get(call, timeout=self.patience))
+                answers.append(ray.get(call, timeout=patience))
+                self.started.add(k)
             except RayTaskError:
                 raise  # an error of the shard's program, which Ray brings here
             except GetTimeoutError as error:
-                raise ShardBusyError(f"shard {k} of {len(calls)} has not answered for {self.patience:g} s") from error
+                raise ShardBusyError(f"shard {k} of {len(calls)} has not answered for {patience:g} s") from error
             except RayError as error:
                 raise ModelError(
                     f"shard {k} of {len(calls)}, or its node, is lost ({type(error).__name__}); "

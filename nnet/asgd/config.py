@@ -22,7 +22,7 @@ class AsgdConfig:
         How often in a row a worker is started that fails before it has sent a gradient; then the others take its data.
     stuck_seconds : float
         A worker that has not been heard of for so long, and for twenty times its usual time, is ended and started anew;
-        one that is starting has two minutes at least.
+        one that is starting has at least five minutes.
     share_streams : bool
         Whether the workers have the config's streams between them, at learning rates lower by the square root of each
         one's share (adam) or by the share (sgd); otherwise each has all streams, at the rates as they are.

@@ -50,7 +50,7 @@ from nnet.train import (
 
 LOCAL = "local"
 PATIENCE = 10.0  # seconds in which a worker should tell its place for a checkpoint
-STARTING = 120.0  # seconds in which a worker should have started and computed its first gradient
+STARTING = 300.0  # seconds in which a worker should have started and computed its first gradient
 LISTEN = 0.1  # seconds between two looks at what else there is to do
 
 
