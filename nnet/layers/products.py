@@ -10,7 +10,10 @@ are missing, for what the processor cannot do, double precision and other device
 import torch
 from torch import Tensor
 
-AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+AVAILABLE: bool = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no types there
+    and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+)
 
 
 def product(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
@@ -27,10 +30,11 @@ def product(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
     Tensor, shape (M, N)
     """
     if x.dtype != W.dtype:
-        y = product(x.to(W.dtype), W).to(x.dtype)
-        return y if b is None else y.add_(b)
+        rounded = product(x.to(W.dtype), W).to(x.dtype)
+        return rounded if b is None else rounded.add_(b)
     if _takes(W):
-        return torch.ops.mkldnn._linear_pointwise(x, W, b, "none", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, W, b, "none", [], "")
+        return y
     return x @ W.t() if b is None else torch.addmm(b, x, W.t())
 
 

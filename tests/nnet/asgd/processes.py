@@ -90,14 +90,14 @@ def lines(directory):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def heard(directory, worker):
+def has_pushed(directory, worker):
     """Whether a worker has sent gradients."""
     return any(line["workers"][worker] for line in lines(directory) if "workers" in line)
 
 
 def wait_for_training(process, directory):
     """Until both workers of a run have sent gradients."""
-    wait_while_running(process, lambda: all(heard(directory, k) for k in (0, 1)), "gradients of both workers")
+    wait_while_running(process, lambda: all(has_pushed(directory, k) for k in (0, 1)), "gradients of both workers")
 
 
 def wait_for_checkpoint(process, directory):

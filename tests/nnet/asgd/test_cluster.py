@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from nnet.asgd.cluster import STARTING, RayServer
-from nnet.asgd.crew import ShardBusyError
+from nnet.asgd.backend import ShardBusyError
+from nnet.asgd.ray_server import STARTING, RayServer
 from nnet.errors import ModelError
 from tests.nnet.asgd.processes import (
     alive,
@@ -117,7 +117,7 @@ def test_stuck_worker_is_noticed(started, cluster, tmp_path):
     wait_for_training(process, tmp_path / "exp")
     os.kill(alive(cluster.pid, WORKER)[0], signal.SIGSTOP)
     out = ended(process)
-    assert "has not been heard of for" in out
+    assert "has not reported for" in out
     assert "it is started again" in out
 
 
@@ -211,17 +211,17 @@ def test_what_a_shard_does_not_answer(monkeypatch, raised, expected, message):
         raise raised
 
     monkeypatch.setattr("ray.get", get)
-    actor = SimpleNamespace(answer=SimpleNamespace(remote=lambda: None))
-    server = RayServer([actor], [slice(0, 1)], patience=3)
+    actor = SimpleNamespace(counts=SimpleNamespace(remote=lambda: None))
+    server = RayServer([actor], [slice(0, 1)], timeout=3)
     server.started.add(0)
     with pytest.raises(expected, match=message):
-        server.answer()
+        server.counts()
 
 
 def test_a_shard_that_has_not_answered_yet_may_be_starting(monkeypatch):
     patience = []
     monkeypatch.setattr("ray.get", lambda call, timeout: patience.append(timeout))
-    server = RayServer([SimpleNamespace(answer=SimpleNamespace(remote=lambda: None))], [slice(0, 1)], patience=3)
+    server = RayServer([SimpleNamespace(counts=SimpleNamespace(remote=lambda: None))], [slice(0, 1)], timeout=3)
     for _ in range(3):
-        server.answer()
+        server.counts()
     assert patience == [STARTING, 3, 3]

@@ -61,7 +61,7 @@ def test_worker_that_keeps_failing_is_given_up(started, tmp_path):
 
 
 def test_workers_that_keep_failing_at_once(started, tmp_path):
-    """The end of one may be heard while that of the other is on its way."""
+    """The end of one may be known while that of the other is on its way."""
     process = started("failing")
     out, errors = finish(process)
     assert process.returncode
@@ -75,7 +75,7 @@ def test_stuck_worker_is_noticed(started, tmp_path):
     wait_for_training(process, tmp_path / "exp")
     os.kill(workers_of(process)[0], signal.SIGSTOP)
     out = ended(process)
-    assert "Warning: worker 0 has not been heard of for" in out
+    assert "Warning: worker 0 has not reported for" in out
     assert "Warning: worker 0 ended (signal 9); it is started again" in out
 
 
@@ -83,7 +83,7 @@ def test_worker_that_is_stuck_with_a_shard_locked_is_noticed(started, tmp_path):
     """The others wait for the shard, and the coordinator does not."""
     out = ended(started("frozen"))
     assert (tmp_path / "exp/frozen").exists()
-    assert "has not been heard of for" in out
+    assert "has not reported for" in out
     assert "Warning: worker 0 ended (signal 9); it is started again" in out
     assert all_epochs(tmp_path / "exp")
 
@@ -113,12 +113,12 @@ def test_interrupt_saves(started, tmp_path):
 
 def test_no_update_is_lost(started):
     out, errors = finish(started("pushers"))
-    told = json.loads(out)
-    assert told["told"] >= 10_000, errors
-    for updates, (least, most) in zip(told["updates"], told["sums"], strict=True):
-        # a process may die after the answer and before it counts it; what its death cut off the shard does not count
-        assert told["told"] <= updates <= told["told"] + told["kills"]
-        assert updates <= least <= most <= updates + told["kills"]
+    pushed = json.loads(out)
+    assert pushed["counted"] >= 10_000, errors
+    for updates, (least, most) in zip(pushed["updates"], pushed["sums"], strict=True):
+        # a process may die between the answer and its own count; the shard does not count an update cut short by death
+        assert pushed["counted"] <= updates <= pushed["counted"] + pushed["kills"]
+        assert updates <= least <= most <= updates + pushed["kills"]
 
 
 def test_pushes_that_overlap_with_computing(started, tmp_path):
