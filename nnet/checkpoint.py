@@ -1,4 +1,4 @@
-"""The whole state of a training run in one file, so that a killed run goes on as if nothing had happened."""
+"""The whole state of a training run in one file, with which a killed run goes on to the same weights."""
 
 import json
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ NO_TARGET = -100
 
 @dataclass(frozen=True)
 class Position:
-    """A place between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
+    """A position between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
 
     Utterances are indices into the epoch's order. Between two chunks of `window_chunks`, `next` is the first
     utterance of the pool, and `done` counts the windows of the pool that were given.
@@ -94,7 +94,7 @@ class Chunk:
 
 
 def shuffled(utterances: Sequence[str], seed: int, epoch: int) -> list[str]:
-    """Give the utterances in the order of an epoch; it depends on nothing but the ids, the seed and the epoch."""
+    """Return the utterances in the order of an epoch; it depends only on the ids, the seed and the epoch."""
     names = sorted(utterances)
     return [names[i] for i in np.random.default_rng([seed, epoch]).permutation(len(names))]
 
@@ -102,8 +102,7 @@ def shuffled(utterances: Sequence[str], seed: int, epoch: int) -> list[str]:
 class Epochs:
     """All epochs' utterances in one row, each epoch `shuffled` anew: a sequence, as far as chunks need one.
 
-    Streams that run on from one epoch into the next never wait for the longest utterance, and no stretch of updates
-    comes from that one alone.
+    Streams go on from one epoch into the next, so that none waits for the longest utterance of an epoch.
 
     Parameters
     ----------
@@ -160,7 +159,7 @@ def stream_chunks(
     position: Position = Position(),
     augment: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
 ) -> Iterator[Chunk]:
-    """Cut utterances into chunks; a stream that has come to an utterance's end takes the next one.
+    """Cut utterances into chunks; a stream that has finished an utterance takes the next one.
 
     Only the utterances under way are in memory. Streams for which no utterance is left drop out, and chunks in which
     every utterance ends early are shorter.
@@ -223,7 +222,7 @@ def window_chunks(
     streams : int
         S, at most.
     frames : int
-        T, at most; 0: whole utterances, those of about the same length side by side.
+        T, at most; 0: whole utterances, grouped by length.
     context : (int, int)
         Frames before and after that the network sees; an utterance's first and last frames are repeated for it.
     seed : int
@@ -262,7 +261,7 @@ def _read_augmented(
 
 
 def _shuffled_windows(lengths: dict[int, int], frames: int, streams: int, seed: int) -> list[tuple[int, int]]:
-    """(utterance, first frame) of each window; whole utterances stay beside others of about their length."""
+    """(utterance, first frame) of each window; whole utterances are grouped by length."""
     random = np.random.default_rng([seed, min(lengths)])
     if frames:
         places = [(i, start) for i, n in lengths.items() for start in range(0, n, frames)]

@@ -1,4 +1,4 @@
-"""Tensors in files that are whole or not there."""
+"""Files of tensors, written beside and renamed: a file is complete or not there."""
 
 import json
 import os

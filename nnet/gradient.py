@@ -1,7 +1,7 @@
 """The gradient of a chunk, computed by one thread or by several at once.
 
-Each thread takes a part of the streams, as the paper's do; the parts' gradients are added in a fixed order, and what is
-random is drawn before. So the same number of threads gives the same bits, and another one only rounds otherwise.
+Each thread takes a part of the streams, as in the paper. The parts' gradients are added in a fixed order, and random
+numbers are drawn before. So the same number of threads gives the same bits; another number only rounds differently.
 """
 
 import copy
@@ -70,10 +70,10 @@ def chunk_gradient(
     replicas : Replicas
     chunk : Chunk
     state : list of (c, r)
-        That the chunk before left; empty at the start.
+        After the previous chunk; empty at the start.
     loss : Loss
     per : float, optional
-        What the sum over the frames is divided by; their number, where nothing is given.
+        Divisor of the sum over the frames; by default their number.
     weights : Tensor, shape (P,), optional
         Of the pdfs.
     reset_probability : float

@@ -97,7 +97,7 @@ class Network(nn.Module):
         ----------
         x : Tensor, shape (left_context + T + right_context, S, D)
         state : list of (c, r)
-            That the chunk before left.
+            After the previous chunk.
         lengths : Tensor, shape (S,), optional
             The frames that each stream has in x, where fewer than all.
         dropout : sequence of Tensor

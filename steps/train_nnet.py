@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nnet.asgd.config import AsgdConfig
 from nnet.asgd.training import LOCAL, train_asgd
 from nnet.config import ModelConfig, TrainConfig, check_pair
-from nnet.device import CPU, device_named
+from nnet.device import device_named
 from nnet.model import Network, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
@@ -98,21 +98,20 @@ def train_nnet(
     check_pair(model, training)
     asgd.check()
     where = device_named(device)
-    if asynchronous and where != CPU:
+    if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
     data = open_data(feats, dev_feats, lang, ali, dev_ali)
+    defined = what_defines(model, training, seed, asgd if asynchronous else None)
+    key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali)
     described = {"model": asdict(model), "training": asdict(training), "seed": seed}
-    described |= {"asgd": asdict(asgd)} if asynchronous else {}
-    key = fingerprint(
-        what_defines(model, training, seed, asgd if asynchronous else None), feats, dev_feats, lang, ali, dev_ali
-    )
+    described |= ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
     network = Network(model, data.train.feats.dim, data.num_pdfs)
     initialise(network, seed)
     network.to(where)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {data.num_pdfs} pdfs")
     with output_dir(exp, key, mark="model.json") as folder:
         copy_model_files(ali, folder)
-        describe_run(folder, described | {"workers": workers, "threads": threads, "device": device})
+        describe_run(folder, described | {"device": device})
         given = (network, data.train, data.dev, training)
         if asynchronous:
             result = train_asgd(*given, asgd, folder, seed, workers, threads, data.silence, cluster)
@@ -120,18 +119,9 @@ def train_nnet(
             result = train(*given, folder, seed, threads, data.silence)
         counts = count_pdfs(data.train, data.num_pdfs)
         counts[data.silence] *= training.silence_weight  # as the loss counts them
-        save_model(
-            folder,
-            network,
-            kind="nnet",
-            features=data.options,
-            **states_of(ali),
-            lang=lang_entry(lang, exp),
-            prior_counts=counts.tolist(),
-            silence_pdfs=data.silence,
-            seed=seed,
-            epochs=result.epochs,
-        )
+        about: dict[str, Any] = {"features": data.options, **states_of(ali), "lang": lang_entry(lang, exp)}
+        about |= {"prior_counts": counts.tolist(), "silence_pdfs": data.silence, "seed": seed, "epochs": result.epochs}
+        save_model(folder, network, kind="nnet", **about)
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")
 

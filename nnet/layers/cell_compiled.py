@@ -1,8 +1,8 @@
 """`nnet.layers.cell` in one pass over memory for float32 on the CPU, compiled by numba (which comes with librosa).
 
-The compiler turns each loop into vector instructions, as long as the rows reach it as arguments of a function; tanh is
-a ratio of polynomials, so there is nothing to call. The first call on a machine compiles for a second; the result is
-kept in ``__pycache__``.
+The compiler turns each loop into vector instructions, provided that the rows are arguments of a function; tanh is a
+ratio of polynomials, so that no function of a library is called. The first call on a machine compiles for a second; the
+result is kept in ``__pycache__``.
 """
 
 import numpy as np

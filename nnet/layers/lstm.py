@@ -10,7 +10,7 @@ For frame t, with input x_t and the state (c_{t-1}, r_{t-1})::
     m_t = o_t ∘ tanh(c_t)
     r_t = W_rm m_t                      (without a projection r_t = m_t)
 
-The gates stand in the order i, f, g, o, as in `torch.nn.LSTM`. What does not depend on the frame before is computed for
+The gates are in the order i, f, g, o, as in `torch.nn.LSTM`. What does not depend on the frame before is computed for
 all frames of a chunk at once: the products with x and every weight's gradient. The loops over time hold only the two
 recurrent products (`nnet.layers.products`) and, between them, the elementwise part of a frame (`nnet.layers.cell`).
 `nnet.layers.reference` is the same in forty lines, slower.

@@ -1,4 +1,4 @@
-"""The layers that the LSTM is compared with: a plain recurrent one and a feed-forward one, with its interface."""
+"""Layers to compare the LSTM with, with its interface: a plain recurrent one and a feed-forward one."""
 
 import torch
 from torch import Tensor, nn

@@ -41,14 +41,14 @@ def test_learns_what_needs_a_memory(tmp_path, optimizer):
         (2, {"direction": "backward", "delay": 0}, {"frames": 0}),
     ],
 )
-def test_every_kind_learns_what_it_can_hear(tmp_path, shift, model, training):
+def test_every_kind_learns_what_it_can_see(tmp_path, shift, model, training):
     usual = {"streams": 4, "epochs": 12, "initial_lr": 0.02, "final_lr": 0.002, "max_grad_norm": 5}
     model = small_model(**{"projection": 0} | model)
     data, dev = synthetic.bits(80, shift), synthetic.bits(10, shift, 1)
     assert train(model, data, dev, TrainConfig(**usual | training), tmp_path, threads=1).accuracy > 0.9
 
 
-def test_delay_lets_the_network_hear_ahead(tmp_path):
+def test_delay_lets_the_network_see_ahead(tmp_path):
     config = TrainConfig(streams=4, epochs=10, initial_lr=0.02, final_lr=0.002, max_grad_norm=5)
     accuracy = {}
     for delay in (0, 3):
