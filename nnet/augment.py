@@ -1,4 +1,4 @@
-"""SpecAugment: bands of frequency and stretches of time set to the mean, so that no single cue is relied on."""
+"""SpecAugment: bands of frequencies and spans of time are masked with the mean, against overfitting."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ def masked(feats: Tensor, masks: Masks, key: tuple[int, ...]) -> Tensor:
     feats : Tensor, shape (T, D)
     masks : Masks
     key : tuple of int
-        Seeds the choice: the same key masks the same places.
+        Seeds the choice: the same key gives the same masks.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The whole state of a training run in one file, so that a killed run goes on as if nothing had happened."""
+"""The whole state of a training run in one file, with which a killed run goes on to the same weights."""
 
 import json
 from collections.abc import Mapping
@@ -14,21 +14,10 @@ from nnet.errors import ModelError
 from nnet.files import read_tensors, write_tensors
 from nnet.layers.lstm import State
 from nnet.optimizer import OptimizerState
+from nnet.sums import Sums
 
+CHECKPOINT = "checkpoint.safetensors"
 REMEDY = "remove this file: the same command then starts the training anew"
-
-
-@dataclass
-class Sums:
-    """Sums over frames or chunks since the last line of the log or the last epoch."""
-
-    loss: float = 0.0
-    correct: int = 0
-    frames: int = 0
-    chunks: int = 0
-    grad_norm: float = 0.0
-    clipped: float = 0.0
-    seconds: float = 0.0
 
 
 @dataclass
@@ -75,8 +64,8 @@ class Progress:
 
 
 @dataclass
-class Run:
-    """The tensors of a training run.
+class TrainingState:
+    """The tensors of a training state.
 
     Attributes
     ----------
@@ -97,16 +86,16 @@ class Run:
 
 def save_checkpoint(
     path: Path,
-    run: Run,
+    state: TrainingState,
     progress: Progress,
     more: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write parameters, optimizer, carried state, random state and progress into one safetensors file."""
-    tensors = {"params": run.params, "random": torch.get_rng_state()}
-    tensors |= {f"kept.{i}": params for i, params in enumerate(run.kept)}
-    tensors |= {f"optimizer.{name}": tensor for name, tensor in run.optimizer.items()}
-    for i, (c, r) in enumerate(run.state):
+    tensors = {"params": state.params, "random": torch.get_rng_state()}
+    tensors |= {f"kept.{i}": params for i, params in enumerate(state.kept)}
+    tensors |= {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
+    for i, (c, r) in enumerate(state.state):
         tensors |= {f"state.{i}.c": c, f"state.{i}.r": r}
     write_tensors(path, tensors | dict(more or {}), {"progress": json.dumps(asdict(progress)), **(metadata or {})})
 
@@ -123,12 +112,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def position_of(known: dict[str, Any]) -> Position:
-    """Make a position of what JSON keeps of it."""
+    """Read a position from its JSON."""
     return Position(**known | {"rows": tuple(map(tuple, known["rows"]))})
 
 
-def load_checkpoint(path: Path, run: Run) -> Progress:
-    """Put a checkpoint's tensors into `run`, set the random state, and return the progress.
+def load_checkpoint(path: Path, state: TrainingState) -> Progress:
+    """Put a checkpoint's tensors into `state`, on its device, set the random state, and return the progress.
 
     Raises
     ------
@@ -142,13 +131,16 @@ def load_checkpoint(path: Path, run: Run) -> Progress:
         sums = {name: Sums(**known[name]) for name in ("since_epoch", "since_log")}
         kept = [(epoch, accuracy) for epoch, accuracy in known["kept"]]
         progress = Progress(**known | {"position": position, "kept": kept} | sums)
-        run.params.copy_(tensors["params"])
-        run.kept = [tensors[f"kept.{i}"] for i in range(len(kept))]
+        state.params.copy_(tensors["params"])
+        device = state.params.device
+        state.kept = [tensors[f"kept.{i}"].to(device) for i in range(len(kept))]
         torch.set_rng_state(tensors["random"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path} is not a checkpoint of this training run: {error}; {REMEDY}") from error
-    run.optimizer.clear()
-    run.optimizer.update({name.split(".")[1]: x for name, x in tensors.items() if name.startswith("optimizer.")})
+    state.optimizer.clear()
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):  # what is one number stays on the CPU, see `nnet.optimizer`
+            state.optimizer[name.split(".")[1]] = tensor.to(device) if tensor.ndim else tensor
     layers = sum(name.startswith("state.") for name in tensors) // 2
-    run.state = [(tensors[f"state.{i}.c"], tensors[f"state.{i}.r"]) for i in range(layers)]
+    state.state = [(tensors[f"state.{i}.c"].to(device), tensors[f"state.{i}.r"].to(device)) for i in range(layers)]
     return progress

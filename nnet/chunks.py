@@ -1,9 +1,13 @@
-"""Utterances cut into chunks of T frames for S streams, for truncated backpropagation through time."""
+"""Utterances cut into chunks of T frames for S streams, for truncated backpropagation through time.
+
+What a chunk is trained towards, its supervision, is read and cut here and nowhere else; only a loss (`nnet.losses`)
+looks at it.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,16 +20,25 @@ from nnet.errors import ModelError
 Reader = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
 """Utterance → features (T, D) float32 and the pdf of every frame (T,)."""
 
+
+class Order(Protocol):
+    """Utterances in the order in which they are read, by their index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> str: ...
+
+
 NO_TARGET = -100
 """The target of a frame that yields no error."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """A place between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
+    """A position between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
 
-    Utterances are indices into the epoch's order. Between two chunks of `windows`, `next` is the first utterance of the
-    pool, and `done` tells how many of its windows were given.
+    Utterances are indices into the epoch's order. Between two chunks of `window_chunks`, `next` is the first
+    utterance of the pool, and `done` counts the windows of the pool that were given.
     """
 
     next: int = 0
@@ -60,18 +73,36 @@ class Chunk:
     utterances: tuple[str, ...]
     position: Position
 
+    def streams(self, some: slice) -> "Chunk":
+        """Return some of the streams."""
+        feats, targets = self.feats[:, some], self.targets[:, some]
+        return replace(
+            self,
+            feats=feats,
+            targets=targets,
+            lengths=self.lengths[some],
+            carry=self.carry[some],
+            utterances=self.utterances[some],
+        )
+
+    def to(self, device: torch.device) -> "Chunk":
+        """Return the chunk on a device; itself, where it is there."""
+        if self.feats.device == device:
+            return self
+        feats, targets, lengths = self.feats.to(device), self.targets.to(device), self.lengths.to(device)
+        return replace(self, feats=feats, targets=targets, lengths=lengths, carry=self.carry.to(device))
+
 
 def shuffled(utterances: Sequence[str], seed: int, epoch: int) -> list[str]:
-    """Give the utterances in the order of an epoch; it depends on nothing but the ids, the seed and the epoch."""
+    """Return the utterances in the order of an epoch; it depends only on the ids, the seed and the epoch."""
     names = sorted(utterances)
     return [names[i] for i in np.random.default_rng([seed, epoch]).permutation(len(names))]
 
 
-class Epochs(Sequence[str]):
-    """All epochs' utterances in one row, each epoch `shuffled` anew.
+class Epochs:
+    """All epochs' utterances in one row, each epoch `shuffled` anew: a sequence, as far as chunks need one.
 
-    Streams that run on from one epoch into the next never wait for the longest utterance, and no stretch of updates
-    comes from that one alone.
+    Streams go on from one epoch into the next, so that none waits for the longest utterance of an epoch.
 
     Parameters
     ----------
@@ -119,16 +150,16 @@ def read_delayed(reader: Reader, utterance: str, delay: int) -> tuple[Tensor, Te
     return torch.from_numpy(feats), torch.from_numpy(targets.astype(np.int64))
 
 
-def chunks(
+def stream_chunks(
     reader: Reader,
-    order: Sequence[str],
+    order: Order,
     streams: int,
     frames: int,
     delay: int,
     position: Position = Position(),
-    alter: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
+    augment: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
 ) -> Iterator[Chunk]:
-    """Cut utterances into chunks; a stream that has come to an utterance's end takes the next one.
+    """Cut utterances into chunks; a stream that has finished an utterance takes the next one.
 
     Only the utterances under way are in memory. Streams for which no utterance is left drop out, and chunks in which
     every utterance ends early are shorter.
@@ -136,7 +167,7 @@ def chunks(
     Parameters
     ----------
     reader : Reader
-    order : sequence of str
+    order : Order
         The utterances.
     streams : int
         S, at most.
@@ -146,10 +177,10 @@ def chunks(
         See `read_delayed`.
     position : Position
         Where to start, from a chunk of the same order.
-    alter : callable
+    augment : callable
         Changes the features of an utterance, given its index in the order as well; always in the same way.
     """
-    read = partial(_read_altered, reader, order, delay, alter)
+    read = partial(_read_augmented, reader, order, delay, augment)
     rows = [(i, start, *read(i)) for i, start in position.rows]
     following = position.next
     while True:
@@ -170,42 +201,42 @@ def chunks(
         yield Chunk(*_side_by_side(parts), torch.tensor(carry), names, after)
 
 
-def windows(
+def window_chunks(
     reader: Reader,
-    order: Sequence[str],
+    order: Order,
     streams: int,
     frames: int,
     context: tuple[int, int],
     seed: int,
     pool: int,
     position: Position = Position(),
-    alter: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
+    augment: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
 ) -> Iterator[Chunk]:
     """Cut utterances into windows for networks that carry no state, in random order, `streams` of them in a chunk.
 
     Parameters
     ----------
     reader : Reader
-    order : sequence of str
+    order : Order
         The utterances.
     streams : int
         S, at most.
     frames : int
-        T, at most; 0: whole utterances, those of about the same length side by side.
+        T, at most; 0: whole utterances, grouped by length.
     context : (int, int)
         Frames before and after that the network sees; an utterance's first and last frames are repeated for it.
     seed : int
         Of the order.
     pool : int
         Utterances that are mixed at a time; more are never in memory.
-    position, alter
-        See `chunks`.
+    position, augment
+        See `stream_chunks`.
     """
     left, right = context
     first, done = position.next, position.done
     while first < len(order):
         indices = range(first, min(first + pool, len(order)))
-        utterances = {i: _read_altered(reader, order, 0, alter, i) for i in indices}
+        utterances = {i: _read_augmented(reader, order, 0, augment, i) for i in indices}
         places = _shuffled_windows({i: len(y) for i, (_, y) in utterances.items()}, frames, streams, seed)
         while done < len(places):
             group = places[done : done + streams]
@@ -222,22 +253,22 @@ def windows(
         first, done = indices.stop, 0
 
 
-def _read_altered(
-    reader: Reader, order: Sequence[str], delay: int, alter: Callable[[Tensor, int], Tensor], index: int
+def _read_augmented(
+    reader: Reader, order: Order, delay: int, augment: Callable[[Tensor, int], Tensor], index: int
 ) -> tuple[Tensor, Tensor]:
     feats, targets = read_delayed(reader, order[index], delay)
-    return alter(feats, index), targets
+    return augment(feats, index), targets
 
 
 def _shuffled_windows(lengths: dict[int, int], frames: int, streams: int, seed: int) -> list[tuple[int, int]]:
-    """(utterance, first frame) of each window; whole utterances stay beside others of about their length."""
+    """(utterance, first frame) of each window; whole utterances are grouped by length."""
     random = np.random.default_rng([seed, min(lengths)])
     if frames:
         places = [(i, start) for i, n in lengths.items() for start in range(0, n, frames)]
         return [places[k] for k in random.permutation(len(places))]
     by_length = sorted(lengths, key=lambda i: lengths[i])
     groups = [by_length[k : k + streams] for k in range(0, len(by_length), streams)]
-    last = [groups.pop()] if len(groups[-1]) < streams else []  # groups are cut again from the row, so it comes last
+    last = [groups.pop()] if len(groups[-1]) < streams else []  # groups are taken from the row again, so it comes last
     return [(i, 0) for group in [groups[k] for k in random.permutation(len(groups))] + last for i in group]
 
 

@@ -30,8 +30,8 @@ class ModelConfig:
     direction : str
         ``forward``, ``backward`` or ``both``: every layer reads the frames both ways.
     delay : int
-        Output delay in frames: the network has heard frame t + delay when it labels frame t. 0 for networks that hear
-        what follows by themselves: ``dnn``, and every direction but ``forward``.
+        Output delay in frames: the network has seen frame t + delay when it labels frame t. It has to be 0 for networks
+        that see the following frames anyway: ``dnn``, and every direction but ``forward``.
     left_context : int
         Of those networks: frames before the ones that are labelled. ``dnn`` reads the window of 1 + left + right frames
         at once; a bidirectional one starts that much earlier and later, where it is trained in chunks.
@@ -68,7 +68,7 @@ class ModelConfig:
 
     @property
     def carries_state(self) -> bool:
-        """Whether a chunk goes on from the state that the one before left: what hears the frames in their order."""
+        """Whether a chunk starts from the state at the end of the previous one: networks that see frames in order."""
         return self.kind != "dnn" and self.direction == "forward"
 
     def check(self) -> None:
@@ -81,11 +81,11 @@ class ModelConfig:
             if self.left_context or self.right_context:
                 raise ModelError(
                     f"left_context and right_context are {self.left_context} and {self.right_context}; a network that "
-                    "hears the frames in their order takes none: they have to be 0 (delay lets it hear ahead)"
+                    "sees the frames in order takes none: they have to be 0 (delay lets it see ahead)"
                 )
         elif self.delay:
             name = "a dnn" if self.kind == "dnn" else f"a network of direction {self.direction}"
-            raise ModelError(f"delay is {self.delay}; {name} hears the frames that follow without: it has to be 0")
+            raise ModelError(f"delay is {self.delay}; {name} sees the following frames without it: it has to be 0")
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,15 @@ class TrainConfig:
         Utterances out of which those chunks are drawn at a time.
     epochs : int
         Passes over the training data.
+    loss : str
+        ``cross_entropy``, of the frames' pdfs in the alignment.
     optimizer : str
         ``adam`` or ``sgd`` (with momentum).
     momentum : float
         Of ``sgd``.
     beta1 : float
-        Of ``adam``: how much of its mean of the gradients stays from one to the next. Gradients that come late, as
-        those of several workers do, act like more of it (Mitliagkas et al., "Asynchrony begets momentum", 2016).
+        Of ``adam``: decay of its mean of the gradients. Late gradients, as those of several workers, act like more of
+        it (Mitliagkas et al., "Asynchrony begets momentum", 2016).
     initial_lr : float
         The learning rate at the first frame.
     final_lr : float
@@ -120,7 +122,7 @@ class TrainConfig:
         raises the dev frame accuracy by less than 0.5 % absolute, then half of it after every epoch (final_lr at
         least), until a halved rate raises it by less than 0.1 %.
     max_grad_norm : float
-        A longer gradient is scaled down to this norm; 0: never.
+        Gradients with a larger norm are scaled down to it; 0: never.
     average : str
         Which epochs' weights are averaged in the end: the ``best`` by dev frame accuracy, or the ``last``.
     average_epochs : int
@@ -128,8 +130,8 @@ class TrainConfig:
     silence_weight : float
         The weight of silence frames in the loss, beside 1 for the others; the priors count them so too.
     reset_probability : float
-        With which a stream starts a chunk anew from zero instead of the state that it carries. A network that cannot
-        count on what it has heard before learns the words of a small corpus less by heart, and hears others better.
+        With which a stream starts a chunk from zero instead of the state that it carries. It reduces overfitting on
+        small corpora.
     masks : Masks
         Masks of SpecAugment on the training data.
     checkpoint_seconds : float
@@ -142,6 +144,7 @@ class TrainConfig:
     frames: Whole = 20
     shuffle: Count = 128
     epochs: Count = 20
+    loss: Literal["cross_entropy"] = "cross_entropy"
     optimizer: Literal["adam", "sgd"] = "adam"
     momentum: Probability = 0.9
     beta1: Probability = 0.9
@@ -190,5 +193,5 @@ def check_pair(model: ModelConfig, training: TrainConfig) -> None:
     if model.direction != "forward" and training.frames and not model.left_context + model.right_context:
         raise ModelError(
             f"frames is {training.frames}, but a network of direction {model.direction} without left_context and "
-            "right_context hears nothing around such a chunk: set one of them, or frames to 0 for whole utterances"
+            "right_context sees nothing around such a chunk: set one of them, or frames to 0 for whole utterances"
         )

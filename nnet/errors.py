@@ -1,4 +1,4 @@
-"""The error that a model file, a config or the training data can cause; and the file's name for the system's errors."""
+"""The error of a wrong model file, config or training data; and file names for errors of the operating system."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class ModelError(Exception):
-    """A network and what it is given do not fit; the message names both values and what to do."""
+    """A network does not fit what it is given; the message names both values and what to do."""
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def naming(path: Path, instead_of: Path | None = None) -> Iterator[None]:
     path : Path
         The file or directory that is written.
     instead_of : Path, optional
-        A name that says nothing to the user: that of the file that `path` is for a while.
+        A temporary name of `path`, which the message does not show.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Tensors in files that are whole or not there."""
+"""Files of tensors, written beside and renamed: a file is complete or not there."""
 
 import json
 import os
@@ -23,7 +23,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file; `metadata` stands in its header."""
-    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}  # views share memory
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
+    }  # views share memory
     write_bytes(path, safetensors.torch.save(tensors, metadata))
 
 

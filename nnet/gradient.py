@@ -1,24 +1,29 @@
 """The gradient of a chunk, computed by one thread or by several at once.
 
-Each thread takes a part of the streams, as the paper's do; the parts' gradients are added in a fixed order, and what is
-random is drawn before. So the same number of threads gives the same bits, and another one only rounds otherwise.
+Each thread takes a part of the streams, as in the paper. The parts' gradients are added in a fixed order, and random
+numbers are drawn before. So the same number of threads gives the same bits; another number only rounds differently.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from nnet.checkpoint import Sums
-from nnet.chunks import NO_TARGET, Chunk
+from nnet.chunks import Chunk
+from nnet.config import TrainConfig
+from nnet.errors import ModelError
 from nnet.layers.lstm import State
-from nnet.model import AcousticModel, Output, carry_state
-from nnet.optimizer import flatten, share
+from nnet.losses import Loss, loss_named
+from nnet.model import Network, carry_state
+from nnet.optimizer import flatten, share_parameters
+from nnet.sums import Sums
+
+PartResult = tuple[tuple[float, int, int, float], list[State]]
+"""Loss, correct frames, frames and clipped cells of a thread's streams, and the state after them."""
 
 
 class Replicas:
@@ -26,7 +31,7 @@ class Replicas:
 
     Parameters
     ----------
-    model : AcousticModel
+    model : Network
     threads : int
 
     Attributes
@@ -35,15 +40,15 @@ class Replicas:
         The flat weights of all copies, and the model's flat gradient.
     """
 
-    def __init__(self, model: AcousticModel, threads: int = 1) -> None:
+    def __init__(self, model: Network, threads: int = 1) -> None:
         self.params, self.grad = flatten(model)
         self.models, self.grads = [model], [self.grad]
         for _ in range(threads - 1):
             self.models.append(copy.deepcopy(model))
-            self.grads.append(share(self.models[-1], self.params))
+            self.grads.append(share_parameters(self.models[-1], self.params))
         self._pool = ThreadPoolExecutor(threads)
 
-    def run(self, function: Callable, parts: Sequence[tuple]) -> list:
+    def run(self, function: Callable[..., PartResult], parts: Sequence[tuple[object, ...]]) -> list[PartResult]:
         """Call ``function(model, grad, *part)`` for each part, with a copy and in a thread of its own."""
         calls = [(model, grad, *part) for model, grad, part in zip(self.models, self.grads, parts, strict=False)]
         return [function(*calls[0])] if len(calls) == 1 else list(self._pool.map(lambda call: function(*call), calls))
@@ -53,20 +58,22 @@ def chunk_gradient(
     replicas: Replicas,
     chunk: Chunk,
     state: list[State],
+    loss: Loss,
     per: float | None = None,
     weights: Tensor | None = None,
     reset_probability: float = 0.0,
 ) -> tuple[Sums, list[State]]:
-    """Compute the gradient of a chunk's cross entropy into ``replicas.grad``.
+    """Compute the gradient of a chunk's loss into ``replicas.grad``.
 
     Parameters
     ----------
     replicas : Replicas
     chunk : Chunk
     state : list of (c, r)
-        That the chunk before left; empty at the start.
+        After the previous chunk; empty at the start.
+    loss : Loss
     per : float, optional
-        What the sum over the frames is divided by; their number, where nothing is given.
+        Divisor of the sum over the frames; by default their number.
     weights : Tensor, shape (P,), optional
         Of the pdfs.
     reset_probability : float
@@ -83,14 +90,16 @@ def chunk_gradient(
     carry = chunk.carry
     if reset_probability:
         carry = carry.masked_fill(torch.rand(streams) < reset_probability, -1)
-    carried = carry_state(state or model.zero_state(0), carry)
+    carried = carry_state(state or model.zero_state(0), carry.to(model.device))
     dropout = model.draw_dropout(*chunk.feats.shape[:2])
-    per = per or (chunk.targets != NO_TARGET).sum().item()
+    chunk = chunk.to(model.device)
+    per = per or loss.frames(chunk)
     parts = [
         (
-            part_of(chunk, some),
+            chunk.streams(some),
             [(c[some], r[some]) for c, r in carried],
             [kept[:, some] for kept in dropout],
+            loss,
             per,
             weights,
         )
@@ -100,15 +109,55 @@ def chunk_gradient(
     for grad in replicas.grads[1 : len(parts)]:
         replicas.grad += grad
     sums, states = zip(*results, strict=True)
-    after = [tuple(map(torch.cat, zip(*layer, strict=True))) for layer in zip(*states, strict=True)]
-    loss, correct, frames, clipped = map(sum, zip(*sums, strict=True))
-    return Sums(loss, correct, frames, chunks=1, clipped=clipped / streams), after
+    losses, correct, frames, clipped = zip(*sums, strict=True)
+    return (
+        Sums(sum(losses), sum(correct), sum(frames), chunks=1, clipped=sum(clipped) / streams),
+        [_joined(layer) for layer in zip(*states, strict=True)],
+    )
 
 
-def part_of(chunk: Chunk, streams: slice) -> Chunk:
-    """Take some streams of a chunk."""
-    feats, targets, lengths = chunk.feats[:, streams], chunk.targets[:, streams], chunk.lengths[streams]
-    return replace(chunk, feats=feats, targets=targets, lengths=lengths)
+def _joined(parts: Sequence[State]) -> State:
+    """The state of a layer from that of each thread's streams."""
+    return torch.cat([c for c, _ in parts]), torch.cat([r for _, r in parts])
+
+
+def train_chunk(
+    replicas: Replicas,
+    chunk: Chunk,
+    state: list[State],
+    config: TrainConfig,
+    weights: Tensor | None = None,
+) -> tuple[Sums, list[State]]:
+    """Compute the gradient of a chunk as a training config says, limited in its norm, into ``replicas.grad``.
+
+    The sum over the frames is divided by the size of a full chunk and not by the frames that this one has, so that
+    every frame of the corpus weighs the same; `weights` (P,) are those of the pdfs. Of whole utterances, it is divided
+    by their frames.
+
+    Returns
+    -------
+    sums : Sums
+        Of this chunk.
+    state : list of (c, r)
+        After it.
+
+    Raises
+    ------
+    ModelError
+        When the loss or the gradient is not finite.
+    """
+    per, loss = config.streams * config.frames or None, loss_named(config.loss)
+    sums, state = chunk_gradient(replicas, chunk, state, loss, per, weights, config.reset_probability)
+    sums.grad_norm = replicas.grad.norm().item()
+    if not math.isfinite(sums.loss) or not math.isfinite(sums.grad_norm):
+        raise ModelError(
+            f"the loss is {sums.loss / max(sums.frames, 1):g}, the gradient's norm {sums.grad_norm:g} on a chunk of "
+            f"the utterances {' '.join(sorted(set(chunk.utterances)))}: look for bad features there, or lower "
+            "initial_lr or set max_grad_norm; changing either restarts training. The last checkpoint is kept"
+        )
+    if 0 < config.max_grad_norm < sums.grad_norm:
+        replicas.grad.mul_(config.max_grad_norm / sums.grad_norm)
+    return sums, state
 
 
 def slices(streams: int, threads: int) -> list[slice]:
@@ -124,39 +173,18 @@ def slices(streams: int, threads: int) -> list[slice]:
 
 
 def _part_gradient(
-    model: AcousticModel,
+    model: Network,
     grad: Tensor,
     part: Chunk,
     state: list[State],
     dropout: list[Tensor],
+    loss: Loss,
     per: float,
     weights: Tensor | None,
-) -> tuple[tuple[float, int, int, float], list[State]]:
-    output, loss, correct, frames = errors(model, part, state, dropout, weights)
+) -> PartResult:
+    output = model(part.feats, state, part.lengths, dropout)
+    sums = loss(output.logits, part, weights)
     grad.zero_()
-    (loss / per).backward()
-    return (loss.item(), correct, frames, output.clipped.item() * part.feats.shape[1]), output.state
-
-
-def errors(
-    model: AcousticModel,
-    chunk: Chunk,
-    state: list[State],
-    dropout: Sequence[Tensor] = (),
-    weights: Tensor | None = None,
-) -> tuple[Output, Tensor, int, int]:
-    """Run a chunk from a state that belongs to its streams.
-
-    Returns
-    -------
-    output : Output
-    loss : Tensor, scalar
-        The summed cross entropy, with the `weights` (P,) of the pdfs.
-    correct, frames : int
-        Of the frames with a target.
-    """
-    output = model(chunk.feats, state, chunk.lengths, dropout)
-    logits, targets = output.logits.flatten(0, 1), chunk.targets.flatten()
-    loss = cross_entropy(logits, targets, weights, ignore_index=NO_TARGET, reduction="sum")
-    correct = (logits.detach().argmax(1) == targets).sum().item()
-    return output, loss, correct, (targets != NO_TARGET).sum().item()
+    torch.autograd.backward(sums.loss / per)
+    clipped = output.clipped.item() * part.feats.shape[1]
+    return (sums.loss.item(), sums.correct, sums.frames, clipped), output.state

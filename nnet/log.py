@@ -1,12 +1,14 @@
-"""What a researcher watches: train.jsonl, one line of figures after the other, and the same for TensorBoard."""
+"""The figures of a training: train.jsonl, a line after each epoch and in between, and the same for TensorBoard."""
 
 import json
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from nnet.checkpoint import Progress
 from nnet.errors import naming
 from nnet.files import write_bytes
+from nnet.sums import Sums
 
 LOG, BOARD = "train.jsonl", "tensorboard"
 
@@ -42,3 +44,20 @@ class TrainingLog:
     def close(self) -> None:
         """Write what TensorBoard has not got yet."""
         self.board.close()
+
+
+def write_log(
+    log: TrainingLog,
+    progress: Progress,
+    sums: Sums,
+    lr: float,
+    dev: tuple[float, float] | None = None,
+    **more: float | list[float],
+) -> None:
+    """Append a line to train.jsonl: an epoch's with its loss and accuracy on `dev`, one within an epoch without."""
+    figures: dict[str, float | list[float]] = dict(sums.averages())
+    if dev is not None:
+        figures["dev_loss"], figures["dev_accuracy"] = dev
+    progress.log_size = log.write(
+        progress.frames, epoch=progress.epoch + 1, seconds=progress.seconds, lr=lr, **figures | more
+    )

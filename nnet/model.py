@@ -1,11 +1,11 @@
-"""The acoustic model: a stack of layers with a softmax output over the pdfs."""
+"""The network: a stack of layers with a softmax output over the pdfs."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +18,18 @@ from nnet.layers.simple_layers import RNN, Dense, stack_frames
 
 MOST_FRAMES = 10_000  # of whole utterances side by side, where no gradient is wanted
 
+Layer = LSTM | RNN | Dense
+
 
 class Output(NamedTuple):
-    """What a model gives for a chunk: logits (T, S, P), the state of every layer, the share of clipped cells."""
+    """What a model gives for a chunk: logits (T, S, P), the state of every layer, the fraction of clipped cells."""
 
     logits: Tensor
     state: list[State]
     clipped: Tensor
 
 
-class AcousticModel(nn.Module):
+class Network(nn.Module):
     """Logits of P pdfs for chunks of D-dimensional features.
 
     Parameters
@@ -45,7 +47,7 @@ class AcousticModel(nn.Module):
 
     Example
     -------
-    >>> model = AcousticModel(ModelConfig(layers=2, cells=8, projection=4), input_dim=40, num_pdfs=10)
+    >>> model = Network(ModelConfig(layers=2, cells=8, projection=4), input_dim=40, num_pdfs=10)
     >>> output = model(torch.zeros(20, 3, 40), model.zero_state(3))
     >>> output.logits.shape
     torch.Size([20, 3, 10])
@@ -55,30 +57,36 @@ class AcousticModel(nn.Module):
         super().__init__()
         config.check()
         self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
-        self.layers = nn.ModuleList()
         self.stacked = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
         width = input_dim * self.stacked
+        layers: list[Layer] = []
         for _ in range(config.layers):
-            self.layers.append(_layer(config, width))
-            width = self.layers[-1].output_dim
+            layers.append(_layer(config, width))
+            width = layers[-1].output_dim
+        self.layers = cast("Sequence[Layer]", nn.ModuleList(layers))  # which does not tell the type of its items
         self.output = nn.Linear(width, num_pdfs)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.output.weight.device
 
     def zero_state(self, streams: int) -> list[State]:
         """Return the state at the start of an utterance, for `streams` of them."""
         return [layer.zero_state(streams) for layer in self.layers]
 
     def draw_dropout(self, frames: int, streams: int) -> list[Tensor]:
-        """Draw what `forward` multiplies each layer's output with in training: 0 for what is dropped; none without.
+        """Draw the dropout masks of a chunk: the factors of each layer's output, 0 for what is dropped; none without.
 
-        `frames` are those of x, its context included.
+        `frames` are those of x, its context included. The CPU draws them, so that the random state of a checkpoint is
+        enough on any device.
         """
         if not self.config.dropout:
             return []
         kept = 1 - self.config.dropout
         frames -= self.stacked - 1
-        device = self.output.weight.device
         shapes = [(frames, streams, layer.output_dim) for layer in self.layers]
-        return [torch.empty(shape, device=device).bernoulli_(kept).div_(kept) for shape in shapes]
+        return [torch.empty(shape).bernoulli_(kept).div_(kept).to(self.device) for shape in shapes]
 
     def forward(
         self, x: Tensor, state: list[State], lengths: Tensor | None = None, dropout: Sequence[Tensor] = ()
@@ -89,7 +97,7 @@ class AcousticModel(nn.Module):
         ----------
         x : Tensor, shape (left_context + T + right_context, S, D)
         state : list of (c, r)
-            That the chunk before left.
+            After the previous chunk.
         lengths : Tensor, shape (S,), optional
             The frames that each stream has in x, where fewer than all.
         dropout : sequence of Tensor
@@ -99,17 +107,17 @@ class AcousticModel(nn.Module):
         if config.kind == "dnn":
             x = stack_frames(x, self.stacked)
         for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
-            x, layer_state, share = layer(x, before, lengths)
+            x, layer_state, fraction = layer(x, before, lengths)
             if dropout:
                 x = x * dropout[i]
             after.append(layer_state)
-            clipped.append(share)
+            clipped.append(fraction)
         if config.kind != "dnn":
             x = x[config.left_context : len(x) - config.right_context]
         return Output(self.output(x), after, torch.stack(clipped).mean())
 
 
-def _layer(config: ModelConfig, width: int) -> nn.Module:
+def _layer(config: ModelConfig, width: int) -> Layer:
     if config.kind == "dnn":
         return Dense(width, config.cells)
     if config.kind == "rnn":
@@ -121,10 +129,14 @@ def _layer(config: ModelConfig, width: int) -> nn.Module:
 
 def carry_state(state: list[State], rows: Tensor) -> list[State]:
     """Hand the state on to the next chunk: stream s goes on with row ``rows[s]``, or starts anew where that is -1."""
-    return [tuple(torch.cat([x.new_zeros(1, x.shape[1]), x.detach()])[rows + 1] for x in layer) for layer in state]
+
+    def carried(x: Tensor) -> Tensor:
+        return torch.cat([x.new_zeros(1, x.shape[1]), x.detach()])[rows + 1]
+
+    return [(carried(c), carried(r)) for c, r in state]
 
 
-def initialise(model: AcousticModel, seed: int) -> None:
+def initialise(model: Network, seed: int) -> None:
     """Draw the weights as ``model.config.init`` says."""
     random = torch.Generator().manual_seed(seed)
     config = model.config
@@ -147,7 +159,7 @@ def count_parameters(model: nn.Module, biases: bool = True) -> int:
     Example
     -------
     >>> with torch.device("meta"):  # shapes only
-    ...     model = AcousticModel(ModelConfig(layers=2, cells=800, projection=512), input_dim=40, num_pdfs=14247)
+    ...     model = Network(ModelConfig(layers=2, cells=800, projection=512), input_dim=40, num_pdfs=14247)
     >>> count_parameters(model, biases=False)  # 13.16M in the paper's table
     13161664
     """
@@ -167,7 +179,7 @@ def is_bias(name: str) -> bool:
     return last == "b" or last.startswith("bias")
 
 
-def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
+def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
     """Log posterior probabilities of the pdfs for every frame of several utterances.
 
     The last frame is repeated `delay` times and the first `delay` outputs are dropped; a context is the first and the
@@ -175,16 +187,17 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
 
     Parameters
     ----------
-    model : AcousticModel
+    model : Network
     feats : sequence of Tensor, shape (T, D)
         The utterances; they are computed side by side, each until the chunk in which it ends.
     chunk : int
-        Frames computed at a time, which bounds the memory. Networks that hear both ways need the whole utterances; of
-        long ones, fewer are computed side by side.
+        Frames computed at a time, which bounds the memory. Networks of direction ``both`` and ``backward`` need whole
+        utterances; of long ones, fewer are computed side by side.
 
     Returns
     -------
     list of Tensor, shape (T, P)
+        On the CPU.
 
     Raises
     ------
@@ -200,31 +213,32 @@ def log_posteriors(model: AcousticModel, feats: Sequence[Tensor], chunk: int = 1
         return log_posteriors(model, feats[:half]) + log_posteriors(model, feats[half:])
     delay, left, right = config.delay, config.left_context, config.right_context
     extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
-    lengths = torch.tensor([len(x) for x in extended])
-    longest = nn.utils.rnn.pad_sequence(extended)
-    state, going = model.zero_state(len(feats)), torch.arange(len(feats))
+    lengths = torch.tensor([len(x) for x in extended], device=model.device)
+    longest = nn.utils.rnn.pad_sequence(extended).to(model.device)
+    state, going = model.zero_state(len(feats)), torch.arange(len(feats), device=model.device)
     results = longest.new_empty(len(longest) - left - right, len(feats), model.num_pdfs)
     with torch.no_grad():
         step = len(longest) if whole else chunk
         around = 0 if config.carries_state else left + right
         for start in range(0, len(longest) - around, step):
             more = lengths[going] > start + around
-            going, state = going[more], [tuple(part[more] for part in layer) for layer in state]
+            going, state = going[more], [(c[more], r[more]) for c, r in state]
             x = longest[start : start + step + around, going]
             logits, state, _ = model(x, state, lengths[going])
             results[start : start + len(logits), going] = logits.log_softmax(-1)
+    results = results.cpu()
     return [results[delay : delay + len(x), s] for s, x in enumerate(feats)]
 
 
-def save_model(directory: str | Path, model: AcousticModel, **about: Any) -> None:
+def save_model(directory: str | Path, model: Network, **about: Any) -> None:
     """Write model.safetensors and, with all that decoding needs to know, model.json.
 
     Parameters
     ----------
     directory : path
-    model : AcousticModel
+    model : Network
     **about
-        What the caller wants to have beside the weights: prior counts, feature options, ...
+        Further entries of model.json: prior counts, feature options, ...
     """
     directory = Path(directory)
     write_tensors(directory / "model.safetensors", dict(model.named_parameters()))
@@ -233,8 +247,8 @@ def save_model(directory: str | Path, model: AcousticModel, **about: Any) -> Non
     write_bytes(directory / "model.json", (json.dumps(known | about, indent=1) + "\n").encode())
 
 
-def load_model(directory: str | Path) -> tuple[AcousticModel, dict[str, Any]]:
-    """Read a model and what stands in its model.json.
+def load_model(directory: str | Path) -> tuple[Network, dict[str, Any]]:
+    """Read a model, on the CPU, and its model.json.
 
     Raises
     ------
@@ -244,7 +258,7 @@ def load_model(directory: str | Path) -> tuple[AcousticModel, dict[str, Any]]:
     directory = Path(directory)
     try:
         about = json.loads((directory / "model.json").read_text())
-        model = AcousticModel(ModelConfig(**about["model"]), about["input_dim"], about["num_pdfs"])
+        model = Network(ModelConfig(**about["model"]), about["input_dim"], about["num_pdfs"])
     except FileNotFoundError as error:
         raise ModelError(f"{error.filename} is missing; {directory} holds no trained network") from error
     except (ValueError, KeyError, TypeError) as error:

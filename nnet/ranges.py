@@ -1,4 +1,4 @@
-"""Ranges of options' values: each stands in the option's type, where the help shows it and every command checks it."""
+"""Ranges of options' values, in the options' types: the help shows them, and every command checks them."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 @dataclass(frozen=True)
 class Range:
-    """What a number has to be; as it stands in ``Annotated[float, Range(above=0)]``.
+    """The range of a number; used as in ``Annotated[float, Range(above=0)]``.
 
     Parameters
     ----------
@@ -65,21 +65,21 @@ Probability = Annotated[float, Range(at_least=0, below=1)]  # of what must not h
 
 
 def range_of(hint: Any) -> Range | None:
-    """The range that a type tells; of a list, that of its items."""
+    """The range in a type; for a list, that of its items."""
     if isinstance(hint, Range):
         return hint
     return next((found for part in get_args(hint) if (found := range_of(part))), None)
 
 
 def out_of_range(values: Mapping[str, Any], kind: Any, group: str = "") -> str | None:
-    """Name the first value that is not in its range.
+    """Describe the first value that is not in its range.
 
     Parameters
     ----------
     values : mapping
-        Of options by name; those of a dataclass as such a one, or as any object that has them as attributes.
+        Of options by name; a group of options is a dataclass, or any object with them as attributes.
     kind : class or function
-        Whose type hints tell the ranges: those of a dataclass's fields, or of a function's parameters.
+        Whose type hints hold the ranges: those of a dataclass's fields, or of a function's parameters.
     group : str
         What stands before the names in the message.
 

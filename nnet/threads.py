@@ -1,10 +1,10 @@
-"""How many threads a process computes with, and that its results do not depend on chance."""
+"""The number of threads that a process computes with, in a way that gives the same results each time."""
 
 import torch
 
 
 def set_threads(threads: int) -> None:
-    """Let torch compute with a number of threads, in such a way that the same process twice gives the same bits.
+    """Let torch compute with a number of threads; the same program run twice gives the same bits.
 
     The vector library behind torch.tanh picks its kernel at the first call of a process. When several threads make
     that call at once, one of them may still use another kernel: in about one process of ten the last bits of the first

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ import yaml
 from numpy.typing import NDArray
 
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.coordinator import LOCAL, train_asgd
+from nnet.asgd.training import LOCAL, train_asgd
 from nnet.config import ModelConfig, TrainConfig, check_pair
-from nnet.model import AcousticModel, count_parameters, initialise, save_model
+from nnet.device import device_named
+from nnet.model import Network, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
 from steps.acoustic.model import lang_entry
@@ -29,7 +30,7 @@ from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.output import fingerprint, output_dir
 from steps.feats.options import NETWORK_TYPE
-from steps.feats.reader import load_features, training_options
+from steps.feats.reader import Features, load_features, training_options
 from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
@@ -49,17 +50,18 @@ def train_nnet(
     workers: Count = 1,
     asgd: AsgdConfig = AsgdConfig(),
     cluster: str = LOCAL,
+    device: str = "cpu",
 ) -> None:
     """Train a network on filterbanks and the pdfs of an alignment.
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
     and environment.json. The weights of the best epoch by dev frame accuracy are kept, or the average of several.
     A killed run goes on from its last checkpoint: plain training to the same weights, asynchronous SGD with any number
-    of workers from two on. Neither takes up a checkpoint of the other.
+    of workers from two on. Neither goes on from a checkpoint of the other.
 
-    Several workers train by asynchronous SGD: processes that compute gradients on a part of the utterances each, and
-    exchange them through a parameter server in shards, without waiting for one another (Sak, Senior and Beaufays,
-    2014). No two such runs are the same.
+    Several workers train by asynchronous SGD: each is a process that computes gradients on its part of the utterances
+    and pushes them to a parameter server in shards, without waiting for the others (Sak, Senior and Beaufays, 2014). No
+    two such runs are the same.
 
     Parameters
     ----------
@@ -90,62 +92,58 @@ def train_nnet(
     cluster : str
         Where workers and shards are: local, on this machine; ray, over the Ray cluster that it is a node of (or that
         RAY_ADDRESS names, or a new one of this machine alone); ray://HOST:PORT, that of a Ray client server.
+    device : str
+        Where one worker computes: cpu, or another device of torch's, as cuda.
     """
+    asynchronous = workers > 1 or cluster != LOCAL
     check_pair(model, training)
     asgd.check()
-    options = training_options(feats, NETWORK_TYPE)
-    transitions = read_transition_model(ali)
-    check_states(dev_ali, ali, "align both sets with the same model")
-    check_lang(lang, ali)
-    reader = AlignedFeatures(load_features(feats, options), read_alignments(ali), transitions.tid_to_pdf)
-    dev_reader = AlignedFeatures(load_features(dev_feats, options), read_alignments(dev_ali), transitions.tid_to_pdf)
-    for data, aligned in ((feats, reader), (dev_feats, dev_reader)):
-        if not len(aligned):
-            raise InputError(f"{data}: none of its {len(aligned.feats)} utterances is aligned")
-        print(f"{data}: {len(aligned)} of {len(aligned.feats)} utterances are aligned")
-
-    config = {"model": asdict(model), "training": asdict(training), "seed": seed}
-    asynchronous = workers > 1 or cluster != LOCAL
-    key = fingerprint(
-        config | ({"asgd": asgd.training()} if asynchronous else {}), feats, dev_feats, lang, ali, dev_ali
-    )
-    described = config | ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
-    network = AcousticModel(model, reader.feats.dim, transitions.num_pdfs)
+    where = device_named(device)
+    if asynchronous and where.type != "cpu":
+        raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
+    data = open_data(feats, dev_feats, lang, ali, dev_ali)
+    defined = what_defines(model, training, seed, asgd if asynchronous else None)
+    key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali)
+    described = {"model": asdict(model), "training": asdict(training), "seed": seed}
+    described |= ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
+    network = Network(model, data.train.feats.dim, data.num_pdfs)
     initialise(network, seed)
-    print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {transitions.num_pdfs} pdfs")
+    network.to(where)
+    print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {data.num_pdfs} pdfs")
     with output_dir(exp, key, mark="model.json") as folder:
         copy_model_files(ali, folder)
-        describe_run(folder, described)
-        silence = transitions.pdfs_of(silence_phones(lang)).tolist()
+        describe_run(folder, described | {"device": device})
+        given = (network, data.train, data.dev, training)
         if asynchronous:
-            result = train_asgd(
-                network, reader, dev_reader, training, asgd, folder, seed, workers, threads, silence, cluster
-            )
+            result = train_asgd(*given, asgd, folder, seed, workers, threads, data.silence, cluster)
         else:
-            result = train(network, reader, dev_reader, training, folder, seed, threads, silence)
-        counts = count_pdfs(reader, transitions.num_pdfs)
-        counts[silence] *= training.silence_weight  # as the loss counts them
-        save_model(
-            folder,
-            network,
-            kind="nnet",
-            features=options,
-            **states_of(ali),
-            lang=lang_entry(lang, exp),
-            prior_counts=counts.tolist(),
-            silence_pdfs=silence,
-            seed=seed,
-            epochs=result.epochs,
-        )
+            result = train(*given, folder, seed, threads, data.silence)
+        counts = count_pdfs(data.train, data.num_pdfs)
+        counts[data.silence] *= training.silence_weight  # as the loss counts them
+        about: dict[str, Any] = {"features": data.options, **states_of(ali), "lang": lang_entry(lang, exp)}
+        about |= {"prior_counts": counts.tolist(), "silence_pdfs": data.silence, "seed": seed, "epochs": result.epochs}
+        save_model(folder, network, kind="nnet", **about)
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")
+
+
+def what_defines(model: ModelConfig, training: TrainConfig, seed: int, asgd: AsgdConfig | None) -> dict[str, object]:
+    """What a checkpoint has to be of, so that training may go on from it.
+
+    A loss that is not named is cross entropy, as before there was a choice: older checkpoints are still taken up.
+    """
+    training_options = asdict(training)
+    if training.loss == "cross_entropy":
+        del training_options["loss"]
+    defined = {"model": asdict(model), "training": training_options, "seed": seed}
+    return defined | ({"asgd": asgd.training()} if asgd else {})
 
 
 @dataclass(frozen=True)
 class AlignedFeatures(Mapping[str, tuple[NDArray[Any], NDArray[Any]]]):
     """Utterance -> features (T, D) and pdf-ids (T,), of the utterances that have both; fit for other processes too."""
 
-    feats: Mapping[str, NDArray[Any]]
+    feats: Features
     ali: Alignments
     tid_to_pdf: NDArray[Any]
 
@@ -165,6 +163,41 @@ class AlignedFeatures(Mapping[str, tuple[NDArray[Any], NDArray[Any]]]):
         return sum(1 for _ in self)
 
 
+class TrainingData(NamedTuple):
+    """What a network is trained on: both sets, their feature options, the number of pdfs, and those of silence."""
+
+    train: AlignedFeatures
+    dev: AlignedFeatures
+    options: dict[str, Any]
+    num_pdfs: int
+    silence: list[int]
+
+
+def open_data(feats: Path, dev_feats: Path, lang: Path, ali: Path, dev_ali: Path) -> TrainingData:
+    """Open the features and alignments of both sets.
+
+    Raises
+    ------
+    InputError
+        When they do not fit together, or none of a set's utterances is aligned.
+    """
+    options = training_options(feats, NETWORK_TYPE)
+    transitions = read_transition_model(ali)
+    check_states(dev_ali, ali, "align both sets with the same model")
+    check_lang(lang, ali)
+    opened = []
+    for folder, alignment in ((feats, ali), (dev_feats, dev_ali)):
+        features = load_features(folder, options)
+        aligned = AlignedFeatures(features, read_alignments(alignment), transitions.tid_to_pdf)
+        if not len(aligned):
+            raise InputError(f"{folder}: none of its {len(features)} utterances is aligned")
+        print(f"{folder}: {len(aligned)} of {len(features)} utterances are aligned")
+        opened.append(aligned)
+    silence = transitions.pdfs_of(silence_phones(lang)).tolist()
+    train_set, dev_set = opened
+    return TrainingData(train_set, dev_set, options, transitions.num_pdfs, silence)
+
+
 def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> NDArray[Any]:
     """Count the frames of each pdf in the training alignment: the prior, before silence is deweighted.
 
@@ -178,7 +211,7 @@ def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> NDArray[Any]:
     return counts
 
 
-def describe_run(folder: Path, config: dict[str, object]) -> None:
+def describe_run(folder: Path, config: Mapping[str, object]) -> None:
     """Write config.yaml, cmd and environment.json."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "cmd").write_text(shlex.join(sys.argv) + "\n")

@@ -16,7 +16,6 @@ MORE = [path for name in ("CONTRIBUTING.md", "CHANGELOG.md") if (path := ROOT / 
 DOCUMENTS = [*GUIDES, *RECIPES, *MORE]
 SHELL = ("bash", "sh", "console")
 # what the documents name and other branches bring
-NOT_YET = ["conf/train_nnet.yaml", "nnet/layers/reference.py", "nnet/asgd/reference.py"]
 COMMENT = re.compile(r"<!-- (?P<what>not run|dry run|from)(?:: | )(?P<rest>.+?) *-->")
 
 
@@ -106,10 +105,9 @@ def test_named_files_of_the_project_are_there():
         names += [
             f"{name.replace('.', '/')}.py" for name in re.findall(r"python -m ((?:steps|local|tests)[\w.]*\w)", text)
         ]
-        names = [name for name in names if name not in NOT_YET and "NAME" not in name]
+        names = [name for name in names if "NAME" not in name]
         wrong += [f"{document.name}: {name}" for name in names if not (ROOT / name).exists()]
     assert wrong == []
-    assert [name for name in NOT_YET if (ROOT / name).exists()] == [], "they are there now: take them out of NOT_YET"
 
 
 # ------------------------------------------------------------------------------------------------- what the code says

@@ -1,4 +1,4 @@
-"""The workers' places in a checkpoint, beside what plain training keeps there."""
+"""The workers' states in a checkpoint, beside what plain training keeps there."""
 
 import json
 from collections.abc import Sequence
@@ -7,26 +7,26 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nnet.asgd.worker import Place
+from nnet.asgd.messages import WorkerState
 from nnet.checkpoint import position_of, read_checkpoint
 
 WORKERS = "workers"
 
 
-def of_places(places: Sequence[Place]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors and the metadata that tell the workers' places."""
+def worker_states_to_save(states: Sequence[WorkerState]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and the metadata that `load_worker_states` needs."""
     tensors, known = {}, []
-    for worker, place in enumerate(places):
-        known.append({"utterances": place.utterances, "round": place.round, "position": asdict(place.position)})
-        if place.random is not None:
-            tensors[f"{WORKERS}.{worker}.random"] = place.random
-        for layer, (c, r) in enumerate(place.state):
+    for worker, own in enumerate(states):
+        known.append({"utterances": own.utterances, "round": own.round, "position": asdict(own.position)})
+        if own.random is not None:
+            tensors[f"{WORKERS}.{worker}.random"] = own.random
+        for layer, (c, r) in enumerate(own.state):
             tensors |= {f"{WORKERS}.{worker}.{layer}.c": c, f"{WORKERS}.{worker}.{layer}.r": r}
     return tensors, {WORKERS: json.dumps(known)}
 
 
-def load_places(path: Path) -> list[Place]:
-    """Read the workers' places; none where plain training has written the checkpoint.
+def load_worker_states(path: Path) -> list[WorkerState]:
+    """Read the workers' states; none where plain training has written the checkpoint.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def load_places(path: Path) -> list[Place]:
         When the file is damaged.
     """
     tensors, metadata = read_checkpoint(path)
-    places = []
+    states = []
     for worker, known in enumerate(json.loads(metadata.get(WORKERS, "[]"))):
         own = {
             name.removeprefix(f"{WORKERS}.{worker}."): tensor
@@ -43,5 +43,5 @@ def load_places(path: Path) -> list[Place]:
         }
         state = [(own[f"{layer}.c"], own[f"{layer}.r"]) for layer in range(len(own) // 2)]
         position = position_of(known["position"])
-        places.append(Place(tuple(known["utterances"]), known["round"], position, state, own.get("random")))
-    return places
+        states.append(WorkerState(tuple(known["utterances"]), known["round"], position, state, own.get("random")))
+    return states

@@ -1,9 +1,6 @@
-"""Workers and shards as Ray actors, placed over the nodes of a cluster.
+"""Workers and shards as Ray actors, placed over the nodes of a cluster."""
 
-Gradients and parameters travel as numpy arrays through Ray's object store. A shard takes one call after another, so
-that it needs no lock, and its death cannot leave a half of an update behind: it stops the run.
-"""
-
+import logging
 import os
 import socket
 import threading
@@ -14,148 +11,30 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a cluster that Ray starts here listens on loopback
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and tells nobody
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and sends no statistics
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets any other process starve workers and shards
 
 import grpc
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from nnet.asgd.crew import Ended, ShardBusyError
-from nnet.asgd.shard import Answer, Shard, joined, slices_of
-from nnet.asgd.worker import Job, Pushed, work
+from nnet.asgd.messages import Ended, Job
+from nnet.asgd.ray_server import RayServer, ShardActor
+from nnet.asgd.shard import Shard, slices_of
+from nnet.asgd.worker import work
 from nnet.errors import ModelError
-from nnet.optimizer import OptimizerState
-from nnet.threads import set_threads
 
-ATTEMPTS = 3  # to be taken by a cluster's client server
-ANSWER = 5.0  # seconds in which a cluster's client server should answer
-PATIENCE = 60.0  # seconds for which the coordinator waits for a shard, as its node may hang
-LISTEN = 10.0  # seconds for which a worker that has nothing to tell lets the coordinator wait
-
-
-class ShardActor:
-    """A shard in a process of its own.
-
-    Parameters
-    ----------
-    shard : Shard
-    """
-
-    def __init__(self, shard: Shard) -> None:
-        set_threads(1)
-        self.shard = shard
-
-    def pull(self) -> tuple[NDArray[Any], Answer]:
-        """Give the slice of the parameters, and what is counted."""
-        return self.shard.params.numpy(), self.answer()
-
-    def answer(self) -> Answer:
-        """Tell what is counted."""
-        return self.shard.answer()
-
-    def push(self, grad: NDArray[Any], frames: int, worker: int) -> tuple[NDArray[Any], Answer]:
-        """Apply a gradient, and give what `pull` does."""
-        self.shard.push(torch.from_numpy(grad.copy()), frames, worker)  # a copy: the object store's are read-only
-        return self.pull()
-
-    def state(self) -> tuple[NDArray[Any], dict[str, NDArray[Any]], Answer]:
-        """Give all that the shard holds."""
-        optimizer = {name: x.numpy() for name, x in self.shard.optimizer.items()}
-        return self.shard.params.numpy(), optimizer, self.answer()
-
-    def halve(self, halvings: int) -> None:
-        """Set how often the learning rate was halved."""
-        self.shard.halve(halvings)
-
-
-class RayServer:
-    """The shards of a cluster, as one process sees them; see `nnet.asgd.crew.Shards`.
-
-    Parameters
-    ----------
-    actors : sequence of handles of ShardActor
-    slices : sequence of slice
-        What each holds of all parameters.
-    worker : int
-        That pushes.
-    patience : float, optional
-        Seconds to wait for a shard; then `ShardBusyError` is raised.
-    """
-
-    def __init__(
-        self, actors: Sequence[ActorHandle], slices: Sequence[slice], worker: int = 0, patience: float | None = None
-    ) -> None:
-        self.actors, self.slices, self.worker, self.patience = actors, slices, worker, patience
-        self.known = [0] * len(actors)
-
-    def of(self, worker: int) -> "RayServer":
-        """The same shards as a worker sees them."""
-        return RayServer(self.actors, self.slices, worker)
-
-    def pull(self, params: Tensor) -> Answer:
-        """Fill the parameters (N,)."""
-        answers = self._take(params, [actor.pull.remote() for actor in self.actors])
-        self.known = [answer.updates for answer in answers]
-        return answers[0]
-
-    def push(self, grad: Tensor, frames: int, params: Tensor) -> Pushed:
-        """Send a gradient (N,) that `frames` frames gave to all shards at once, and fill the parameters (N,)."""
-        sent = zip(self.actors, self.slices, strict=True)
-        calls = [actor.push.remote(grad[part].numpy(), frames, self.worker) for actor, part in sent]
-        answers = self._take(params, calls)
-        staleness = tuple(answer.updates - 1 - known for answer, known in zip(answers, self.known, strict=True))
-        self.known = [answer.updates for answer in answers]
-        return Pushed(frames, answers[0], staleness)
-
-    def answer(self) -> Answer:
-        """See `nnet.asgd.crew.Shards`."""
-        return self._get([self.actors[0].answer.remote()])[0]
-
-    def state(self) -> tuple[Tensor, OptimizerState, Answer]:
-        """See `nnet.asgd.crew.Shards`."""
-        params, optimizer, answers = zip(*self._get([actor.state.remote() for actor in self.actors]), strict=True)
-        tensors = [{name: torch.tensor(x) for name, x in state.items()} for state in optimizer]
-        return torch.from_numpy(np.concatenate(params)), joined(tensors), answers[0]
-
-    def halve(self, halvings: int) -> None:
-        """See `nnet.asgd.crew.Shards`."""
-        self._get([actor.halve.remote(halvings) for actor in self.actors])
-
-    def _take(self, params: Tensor, calls: Sequence[Any]) -> list[Answer]:
-        values, answers = params.numpy(), []
-        for part, (new, answer) in zip(self.slices, self._get(calls), strict=True):
-            values[part] = new
-            answers.append(answer)
-        return answers
-
-    def _get(self, calls: Sequence[Any]) -> list[Any]:
-        """Wait for one answer of each shard."""
-        answers = []
-        for k, call in enumerate(calls):
-            try:
-                answers.append(ray.get(call, timeout=self.patience))
-            except RayTaskError:
-                raise  # an error of the shard's program, which Ray brings here
-            except GetTimeoutError as error:
-                raise ShardBusyError(f"shard {k} of {len(calls)} has not answered for {self.patience:g} s") from error
-            except RayError as error:
-                raise ModelError(
-                    f"shard {k} of {len(calls)}, or its node, is lost ({type(error).__name__}); "
-                    "the same command goes on from the last checkpoint"
-                ) from error
-        return answers
+CONNECTIONS = 3  # to be tried to a cluster's client server
+CONNECT_SECONDS = 5.0  # in which it should answer
+SHARD_SECONDS = 60.0  # for which the coordinator waits for a shard, as its node may hang
+COLLECT_SECONDS = 10.0  # for which the coordinator's call waits for a worker's messages
 
 
 class WorkerActor:
-    """A worker in a process of its own, and the link between it and the coordinator, which asks for what it tells.
+    """A worker in a process of its own, and the channel to the coordinator, which comes for its messages.
 
     Parameters
     ----------
@@ -165,8 +44,8 @@ class WorkerActor:
 
     def __init__(self, job: Job, server: RayServer) -> None:
         self.job, self.server = job, server
-        self.told: SimpleQueue[Any] = SimpleQueue()
-        self.heard: SimpleQueue[Any] = SimpleQueue()
+        self.outbox: SimpleQueue[Any] = SimpleQueue()
+        self.inbox: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=self._work, name=f"worker {job.worker}", daemon=True).start()
 
     def _work(self) -> None:
@@ -178,30 +57,30 @@ class WorkerActor:
             self.send(Ended("exit code 1"))
 
     def send(self, message: Any) -> None:
-        """See `nnet.asgd.worker.Link`."""
-        self.told.put(message)
+        """See `nnet.asgd.messages.Channel`."""
+        self.outbox.put(message)
 
     def receive(self) -> Any | None:
-        """See `nnet.asgd.worker.Link`."""
-        return None if self.heard.empty() else self.heard.get()
+        """See `nnet.asgd.messages.Channel`."""
+        return None if self.inbox.empty() else self.inbox.get()
 
-    def hear(self, message: Any) -> None:
+    def deliver(self, message: Any) -> None:
         """Take a message of the coordinator's."""
-        self.heard.put(message)
+        self.inbox.put(message)
 
-    def tell(self, seconds: float) -> list[Any]:
-        """Give the messages for the coordinator; wait for the first one for at most so long."""
+    def collect(self, seconds: float) -> list[Any]:
+        """Return the messages for the coordinator; wait for the first one for at most so long."""
         messages = []
         try:
-            messages.append(self.told.get(timeout=seconds))
+            messages.append(self.outbox.get(timeout=seconds))
             while True:
-                messages.append(self.told.get_nowait())
+                messages.append(self.outbox.get_nowait())
         except Empty:
             return messages
 
 
-class RayCrew:
-    """Workers and shards over the nodes of a cluster; see `nnet.asgd.crew.Crew`.
+class RayBackend:
+    """Workers and shards over the nodes of a cluster; see `nnet.asgd.backend.Backend`.
 
     Parameters
     ----------
@@ -221,10 +100,10 @@ class RayCrew:
     def __init__(self, shards: Sequence[Shard], cluster: str, workers: int, threads: int) -> None:
         connect(cluster)
         # all actors end with the connection to a client server
-        self.lost: tuple[type[Exception], ...] = (ConnectionError, grpc.RpcError) if "://" in cluster else ()
-        self.actors: dict[int, ActorHandle] = {}
-        self.calls: dict[int, Any] = {}  # the answer of each worker's `tell` under way
-        cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
+        self.lost_errors: tuple[type[Exception], ...] = (ConnectionError, grpc.RpcError) if "://" in cluster else ()
+        self.actors: dict[int, ActorHandle[WorkerActor]] = {}
+        self.calls: dict[int, Any] = {}  # each worker's call of `collect` under way
+        cores = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in _nodes() if node["Alive"]}
         nodes, room = sorted(cores), sum(count // threads for count in cores.values())
         if room < workers:
             ray.shutdown()
@@ -233,29 +112,29 @@ class RayCrew:
                 f"{sum(cores.values())} cores, room for {room}"
             )
         actors = []
-        for k, shard in enumerate(shards):  # one node after another, so that each has its share of the traffic
-            place = NodeAffinitySchedulingStrategy(nodes[k % len(nodes)], soft=False)
-            actors.append(ray.remote(ShardActor).options(num_cpus=0, scheduling_strategy=place).remote(shard))
-        self.shards = RayServer(actors, slices_of(shards), patience=PATIENCE)
+        for k, shard in enumerate(shards):  # one node after another, so that all share the traffic
+            node = NodeAffinitySchedulingStrategy(nodes[k % len(nodes)], soft=False)
+            actors.append(_remote(ShardActor).options(num_cpus=0, scheduling_strategy=node).remote(shard))
+        self.shards = RayServer(actors, slices_of(shards), timeout=SHARD_SECONDS)
 
     @property
     def workers(self) -> Collection[int]:
-        """See `nnet.asgd.crew.Crew`."""
+        """See `nnet.asgd.backend.Backend`."""
         return self.actors.keys()
 
     def start(self, job: Job) -> None:
         """Start a worker."""
-        made = ray.remote(WorkerActor).options(num_cpus=job.threads, scheduling_strategy="SPREAD")
-        self.actors[job.worker] = actor = made.remote(job, self.shards.of(job.worker))
-        self.calls[job.worker] = actor.tell.remote(LISTEN)
+        remote = _remote(WorkerActor).options(num_cpus=job.threads, scheduling_strategy="SPREAD")
+        self.actors[job.worker] = actor = remote.remote(job, self.shards.of(job.worker))
+        self.calls[job.worker] = actor.collect.remote(COLLECT_SECONDS)
 
     def send(self, worker: int, message: Any) -> None:
         """Send a message to a worker; one that is dying does not get it."""
-        if worker in self.actors:  # otherwise its end is not heard of yet
-            self.actors[worker].hear.remote(message)
+        if worker in self.actors:  # it may have ended
+            self.actors[worker].deliver.remote(message)
 
     def events(self, seconds: float) -> Iterator[tuple[int, Any]]:
-        """See `nnet.asgd.crew.Crew`."""
+        """See `nnet.asgd.backend.Backend`."""
         owners = {call: worker for worker, call in self.calls.items()}
         if not owners:
             time.sleep(seconds)
@@ -266,7 +145,7 @@ class RayCrew:
             worker = owners[call]
             try:
                 messages = ray.get(call)
-                self.calls[worker] = self.actors[worker].tell.remote(LISTEN)
+                self.calls[worker] = self.actors[worker].collect.remote(COLLECT_SECONDS)
             except RayError:
                 messages = [Ended("its process or its node died")]
             for message in messages:
@@ -281,11 +160,24 @@ class RayCrew:
 
     def close(self) -> None:
         """End all workers at once, and let go of the shards."""
-        with suppress(*self.lost):
+        with suppress(*self.lost_errors):
             if ray.is_initialized():  # not so once the client has given up
-                for actor in (*self.actors.values(), *self.shards.actors):
-                    ray.kill(actor)
+                for worker in self.actors.values():
+                    ray.kill(worker)
+                for shard in self.shards.actors:
+                    ray.kill(shard)
         ray.shutdown()
+
+
+def _remote(actor: type[Any]) -> Any:
+    """The class as Ray starts it; Ray's own types do not know what its options return."""
+    return ray.remote(actor)
+
+
+def _nodes() -> list[dict[str, Any]]:
+    """The cluster's nodes."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray has no types there
+    return nodes
 
 
 def connect(cluster: str) -> None:
@@ -302,19 +194,18 @@ def connect(cluster: str) -> None:
     ModelError
         When there is none at this address.
     """
-    quiet = {"logging_level": "warning", "log_to_driver": True}
     try:
         if cluster == "ray":
-            ray.init(include_dashboard=False, **quiet)
+            ray.init(include_dashboard=False, logging_level=logging.WARNING, log_to_driver=True)
             return
         host, _, port = cluster.removeprefix("ray://").rpartition(":")
-        socket.create_connection((host, int(port)), ANSWER).close()  # Ray itself would wait for half a minute
-        for attempt in range(1, ATTEMPTS + 1):
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # Ray itself would wait for half a minute
+        for attempt in range(1, CONNECTIONS + 1):
             try:
-                ray.init(cluster, **quiet)
+                ray.init(cluster, logging_level=logging.WARNING, log_to_driver=True)
                 return
             except ConnectionAbortedError:  # its client server looks at a process that it has just started, too soon
-                if attempt == ATTEMPTS:
+                if attempt == CONNECTIONS:
                     raise
     except (OSError, RayError, RuntimeError) as error:
         raise ModelError(f"no cluster answers at {cluster}: {error}") from error

@@ -1,8 +1,9 @@
-"""What a user can set of asynchronous training; an unknown key is refused by the command line."""
+"""The options of asynchronous SGD."""
 
 from dataclasses import dataclass, replace
 
 from nnet.config import TrainConfig, check_values
+from nnet.optimizer import optimizer_named
 from nnet.ranges import Count, Positive
 
 
@@ -15,17 +16,18 @@ class AsgdConfig:
     shards : int
         Slices of the parameters.
     push_every : int
-        Chunks whose gradients a worker adds up before it sends them.
+        Chunks whose gradients a worker adds up before it pushes them.
     overlap : bool
-        Whether a worker computes on while its gradient is on the way; it then sees the new parameters a push later.
+        Whether a worker goes on computing while its gradient is pushed; it gets the new parameters a push later.
     tries : int
-        How often in a row a worker is started that fails before it has sent a gradient; then the others take its data.
+        How often in a row a worker is started that fails before its first push; then the others take over its data.
     stuck_seconds : float
-        A worker that has not been heard of for so long, and for twenty times its usual time, is ended and started anew;
-        one that is starting has two minutes at least.
+        A worker that has not reported for so long, and for twenty times its usual time, is killed and started again;
+        one that is starting has at least five minutes.
     share_streams : bool
-        Whether the workers have the config's streams between them, at learning rates lower by the square root of each
-        one's share (adam) or by the share (sgd); otherwise each has all streams, at the rates as they are.
+        Whether the config's streams are divided among the workers. The learning rates are then multiplied by each
+        worker's share of the streams (sgd) or by its square root (adam). Otherwise every worker has all streams and the
+        full learning rate.
     """
 
     shards: Count = 4
@@ -40,30 +42,28 @@ class AsgdConfig:
         check_values(self, "asgd.")
 
     def training(self) -> dict[str, int | bool]:
-        """Return what defines the training; the rest, how it is run, may be other when a killed run goes on."""
+        """Return what defines the training; the other options may change when a killed run goes on."""
         return {name: getattr(self, name) for name in ("push_every", "overlap", "share_streams")}
 
 
-def shared(training: TrainConfig, asgd: AsgdConfig, workers: int) -> TrainConfig:
-    """Return how each of several workers trains, so that what they come to together is about the same for any number.
+def config_of_each(training: TrainConfig, asgd: AsgdConfig, workers: int) -> TrainConfig:
+    """Return the training config of each of several workers, with which any number trains about equally well.
 
-    A gradient that comes late is one of a larger minibatch, nearly: those of all workers are of about the same weights.
-    With the streams dealt out that minibatch stays the one that the learning rate was chosen for. Each update is of
-    fewer frames, and its rate lower by the square root of their share with Adam (Malladi et al., "On the SDEs and
-    scaling rules for adaptive gradient algorithms", 2022), by the share itself with SGD (Goyal et al., "Accurate, large
-    minibatch SGD", 2017).
+    Late gradients act nearly like one of a larger minibatch: those of all workers are of about the same weights. With
+    the streams divided among the workers, that minibatch stays the one that the learning rate was chosen for. Each
+    update is of fewer frames, so its rate is lowered, as suits the optimizer (``rate_exponent`` of
+    `nnet.optimizer.Optimizer`).
 
     Example
     -------
-    >>> each = shared(TrainConfig(streams=16, initial_lr=0.002), AsgdConfig(), workers=4)
+    >>> each = config_of_each(TrainConfig(streams=16, initial_lr=0.002), AsgdConfig(), workers=4)
     >>> each.streams, each.initial_lr
     (4, 0.001)
     """
     if not asgd.share_streams:
         return training
     streams = max(1, training.streams // workers)
-    share = streams / training.streams
-    scale = share**0.5 if training.optimizer == "adam" else share
+    scale = (streams / training.streams) ** optimizer_named(training.optimizer).rate_exponent
     return replace(
         training, streams=streams, initial_lr=training.initial_lr * scale, final_lr=training.final_lr * scale
     )

@@ -1,4 +1,4 @@
-"""Tensors in memory that several processes share and that no name keeps alive: it is gone with the last of them."""
+"""Tensors in memory that several processes share. It has no name, so it is freed when the last of them ends."""
 
 import math
 import mmap
@@ -56,7 +56,7 @@ def open_memory(path: str, like: Mapping[str, Tensor]) -> tuple[int, dict[str, T
     """
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     memory, start, tensors = mmap.mmap(file, 0), 0, {}
-    for name, tensor in sorted(like.items()):  # whatever order they come in, the places are the same
+    for name, tensor in sorted(like.items()):  # the layout does not depend on the order of the mapping
         dtype = torch.empty(0, dtype=tensor.dtype).numpy().dtype
         values = np.frombuffer(memory, dtype, tensor.numel(), start)
         tensors[name] = torch.from_numpy(values).view(tensor.shape)
@@ -65,7 +65,7 @@ def open_memory(path: str, like: Mapping[str, Tensor]) -> tuple[int, dict[str, T
 
 
 def close_memory(path: str) -> None:
-    """Let go of what this process made in memory; it is gone when no process has it open."""
+    """Close memory that this process has made; it is freed when no process has it open."""
     os.close(int(path.rsplit("/", 1)[1]))
 
 

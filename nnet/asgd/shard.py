@@ -1,8 +1,8 @@
 """The parameter server's shards: each holds one slice of the parameters and of the optimizer's state.
 
-A shard adds a gradient to its slice at once and answers with the new slice (Sak, Senior and Beaufays, 2014; Dean
-et al., "Large scale distributed deep networks", 2012). It knows of no other shard, and the workers not of one
-another.
+A shard applies a gradient to its slice at once and answers with the new slice (Sak, Senior and Beaufays, 2014; Dean
+et al., "Large scale distributed deep networks", 2012). Shards know nothing of one another,
+nor do workers.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from torch import Tensor
 
 from nnet.config import TrainConfig
 from nnet.optimizer import ALIGNMENT, OptimizerState, initial_state, update_of
-from nnet.train import learning_rate
+from nnet.schedule import learning_rate
 
 UPDATES, FRAMES, HALVINGS, WRITER = range(4)
 NOBODY = -1
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a shard says beside its new slice.
+class Counts:
+    """How far a shard is; it comes with its slice.
 
     Attributes
     ----------
     updates : int
         Applied so far, by all workers.
     frames : int
-        Behind these updates.
+        That their gradients were of.
     halvings : int
         Of the learning rate, by ``newbob``.
     """
@@ -49,7 +49,7 @@ class Shard:
     optimizer : dict of Tensor
         The state of the update, see `nnet.optimizer`.
     counts : Tensor, shape (4,), int64
-        Updates, frames and halvings, see `Answer`, and the worker that is writing, or `NOBODY`.
+        Updates, frames and halvings, see `Counts`, and the worker that is writing, or `NOBODY`.
     config : TrainConfig
     planned : int
         Frames of the whole training, to which the learning rate decays.
@@ -67,26 +67,26 @@ class Shard:
         Returns
         -------
         int
-            The worker that died amid an update before this one, whose gradient a part of the slice has and the rest has
-            not; usually `NOBODY`.
+            Id of the worker that died mid-update before this one; that update was applied only partly. Usually
+            `NOBODY`.
         """
         counts = self.counts
-        cut_off = int(counts[WRITER])
+        died = int(counts[WRITER])
         counts[WRITER] = worker
         lr = learning_rate(self.config, int(counts[FRAMES]), self.planned, int(counts[HALVINGS]))
         update_of(self.config)(self.params, grad, self.optimizer, lr)
         counts[UPDATES] += 1
         counts[FRAMES] += frames
         counts[WRITER] = NOBODY
-        return cut_off
+        return died
 
     def halve(self, halvings: int) -> None:
         """Set how often the learning rate was halved."""
         self.counts[HALVINGS] = halvings
 
-    def answer(self) -> Answer:
-        """Tell how far it is."""
-        return Answer(*self.counts[:WRITER].tolist())
+    def read_counts(self) -> Counts:
+        """Return what is counted."""
+        return Counts(*self.counts[:WRITER].tolist())
 
 
 def new_shard(params: Tensor, config: TrainConfig, planned: int) -> Shard:
@@ -95,12 +95,12 @@ def new_shard(params: Tensor, config: TrainConfig, planned: int) -> Shard:
     return Shard(params, initial_state(config, params), counts, config, planned)
 
 
-def cut(size: int, shards: int) -> list[slice]:
+def parameter_slices(size: int, shards: int) -> list[slice]:
     """Cut the flat parameters into slices, about equal and each beginning at a multiple of 64 bytes.
 
     Example
     -------
-    >>> cut(100, 2)
+    >>> parameter_slices(100, 2)
     [slice(0, 48, None), slice(48, 100, None)]
     """
     bounds = [size * k // shards // ALIGNMENT * ALIGNMENT for k in range(shards)] + [size]
@@ -108,19 +108,19 @@ def cut(size: int, shards: int) -> list[slice]:
 
 
 def slices_of(shards: Sequence[Shard]) -> list[slice]:
-    """Where each shard's parameters are among all."""
+    """Where each shard's parameters are in the flat vector of all."""
     ends = list(accumulate(len(shard.params) for shard in shards))
     return [slice(*pair) for pair in pairwise([0, *ends])]
 
 
-def joined(states: Sequence[OptimizerState]) -> OptimizerState:
-    """The optimizer's state of all parameters from that of each slice; what is one number, from the first."""
+def join_states(states: Sequence[OptimizerState]) -> OptimizerState:
+    """The optimizer's state of all parameters from that of each slice; numbers are those of the first."""
     return {
         name: torch.cat([state[name] for state in states]) if first.ndim else first.clone()
         for name, first in states[0].items()
     }
 
 
-def sliced(state: OptimizerState, part: slice) -> OptimizerState:
+def state_of_slice(state: OptimizerState, part: slice) -> OptimizerState:
     """The optimizer's state of a slice."""
     return {name: tensor[part].clone() if tensor.ndim else tensor.clone() for name, tensor in state.items()}

@@ -1,7 +1,7 @@
 """The elementwise part of one frame of the recurrent layer, in plain torch operations: any device, any precision.
 
-It is written to be read; `nnet.layers.cell_compiled` does the same in one pass over memory, without a temporary. The
-products with W_x, W_r and W_rm are the caller's, and so are all arrays; both functions write in place.
+`nnet.layers.cell_compiled` does the same in one pass over memory. The products with W_x, W_r and W_rm and all arrays
+are the caller's; both functions write in place.
 """
 
 from torch import Tensor, mul, ops, tanh

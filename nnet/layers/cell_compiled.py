@@ -1,14 +1,16 @@
 """`nnet.layers.cell` in one pass over memory for float32 on the CPU, compiled by numba (which comes with librosa).
 
-The compiler turns each loop into vector instructions, as long as the rows reach it as arguments of a function; tanh is
-a ratio of polynomials, so there is nothing to call. The first call on a machine compiles for a second; the result is
-kept in ``__pycache__``.
+The compiler turns each loop into vector instructions, provided that the rows are arguments of a function; tanh is a
+ratio of polynomials, so that no function of a library is called. The first call on a machine compiles for a second; the
+result is kept in ``__pycache__``.
 """
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 F = np.float32
+Array = NDArray[np.float32]
 ONE, HALF, ZERO = F(1), F(0.5), F(0)
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 
@@ -50,7 +52,10 @@ def sigmoid(x: F) -> F:
 
 
 @compiled
-def _forward_row(i, f, g, o, before, now, h, m, w_i, w_f, w_o, clip):  # noqa: ANN001, ANN202
+def _forward_row(
+    i: Array, f: Array, g: Array, o: Array, before: Array, now: Array, h: Array, m: Array,
+    w_i: Array, w_f: Array, w_o: Array, clip: F,
+) -> int:  # fmt: skip
     clipped = 0
     for k in range(len(now)):
         i_t = sigmoid(i[k] + w_i[k] * before[k])
@@ -61,12 +66,12 @@ def _forward_row(i, f, g, o, before, now, h, m, w_i, w_f, w_o, clip):  # noqa: A
         h_t = tanh(c_t)
         i[k], f[k], g[k], o[k] = i_t, f_t, g_t, o_t
         now[k], h[k], m[k] = c_t, h_t, o_t * h_t
-        clipped += abs(c_t) >= clip
+        clipped += int(abs(c_t) >= clip)
     return clipped
 
 
 @compiled
-def forward(t, gates, c, h, m, w_c, clip):  # noqa: ANN001, ANN201
+def forward(t: int, gates: Array, c: Array, h: Array, m: Array, w_c: Array, clip: float) -> int:
     """See `nnet.layers.cell.forward`; the arrays are float32 in numpy."""
     limit, clipped = F(clip), 0
     for s in range(c.shape[1]):
@@ -78,7 +83,11 @@ def forward(t, gates, c, h, m, w_c, clip):  # noqa: ANN001, ANN201
 
 
 @compiled
-def _backward_row(dm, dc, i, f, g, o, before, now, h, w_i, w_f, w_o, di, df, dg, do, dw_i, dw_f, dw_o, clip):  # noqa: ANN001, ANN202
+def _backward_row(
+    dm: Array, dc: Array, i: Array, f: Array, g: Array, o: Array, before: Array, now: Array, h: Array,
+    w_i: Array, w_f: Array, w_o: Array, di: Array, df: Array, dg: Array, do: Array,
+    dw_i: Array, dw_f: Array, dw_o: Array, clip: F,
+) -> None:  # fmt: skip
     for k in range(len(now)):
         do_t = dm[k] * h[k] * o[k] * (ONE - o[k])
         dc_t = dc[k] + dm[k] * o[k] * (ONE - h[k] * h[k]) + do_t * w_o[k]
@@ -94,7 +103,9 @@ def _backward_row(dm, dc, i, f, g, o, before, now, h, w_i, w_f, w_o, di, df, dg,
 
 
 @compiled
-def backward(t, dm, dc, gates, c, h, w_c, dgates, dw_c, clip):  # noqa: ANN001, ANN201
+def backward(
+    t: int, dm: Array, dc: Array, gates: Array, c: Array, h: Array, w_c: Array, dgates: Array, dw_c: Array, clip: float
+) -> None:
     """See `nnet.layers.cell.backward`; the arrays are float32 in numpy."""
     limit = F(clip)
     for s in range(c.shape[1]):

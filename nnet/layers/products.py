@@ -1,16 +1,19 @@
-"""Products with weights, in the precision of these, while all else keeps its own.
+"""Products with weights, in the precision of the weights.
 
-oneDNN, which is a part of torch, multiplies by a weight that was laid out for its kernels in advance; few rows take it
-half of the time that torch.mm needs, so that the layout pays where frame after frame is multiplied by the same weight.
-Its results are new tensors, which the time loop then adds or copies: less than a tenth of what the faster product gains
-(tests/bench/lstm.py). torch reaches it by operators of its compiler (inductor), which have no public name; where they
-are missing, for what the processor cannot do, double precision and other devices, torch.mm does the same, in place.
+oneDNN, which is a part of torch, multiplies faster by a weight that was laid out for its kernels in advance: with few
+rows it takes half of the time of torch.mm. That pays where frame after frame is multiplied by the same weight. Its
+results are new tensors, which the time loop adds or copies; that costs less than a tenth of the gain
+(tests/bench/lstm.py). The operators are those of torch's compiler (inductor) and have no public name. Where they are
+missing, in precisions that the processor lacks, in double precision and on other devices, torch.mm is used, in place.
 """
 
 import torch
 from torch import Tensor
 
-AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+AVAILABLE: bool = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no types there
+    and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+)
 
 
 def product(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
@@ -27,10 +30,11 @@ def product(x: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
     Tensor, shape (M, N)
     """
     if x.dtype != W.dtype:
-        y = product(x.to(W.dtype), W).to(x.dtype)
-        return y if b is None else y.add_(b)
+        rounded = product(x.to(W.dtype), W).to(x.dtype)
+        return rounded if b is None else rounded.add_(b)
     if _takes(W):
-        return torch.ops.mkldnn._linear_pointwise(x, W, b, "none", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, W, b, "none", [], "")
+        return y
     return x @ W.t() if b is None else torch.addmm(b, x, W.t())
 
 

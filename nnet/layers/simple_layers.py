@@ -1,4 +1,4 @@
-"""The layers that the LSTM is compared with: a plain recurrent one and a feed-forward one, with its interface."""
+"""Layers to compare the LSTM with, with its interface: a plain recurrent one and a feed-forward one."""
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class RNN(nn.Module):
 
     def zero_state(self, streams: int) -> State:
         """Return the state at the start of an utterance: no cells, and r."""
-        weights = self.rnn.weight_hh_l0
+        weights = next(self.rnn.parameters())
         return weights.new_zeros(streams, 0), weights.new_zeros(streams, self.output_dim)
 
     def forward(self, x: Tensor, state: State, lengths: Tensor | None = None) -> tuple[Tensor, State, Tensor]:

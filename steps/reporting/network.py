@@ -7,7 +7,7 @@ from tabulate import tabulate
 from torch import nn
 
 from nnet.config import ModelConfig
-from nnet.model import AcousticModel, count_parameters
+from nnet.model import Network, count_parameters
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def describe(config: ModelConfig, input_dim: int, output_dim: int) -> NetworkInf
     (362, 320, 5)
     """
     with torch.device("meta"):  # shapes only
-        model = AcousticModel(config, input_dim, output_dim)
+        model = Network(config, input_dim, output_dim)
     layers = [layer_info(f"layers.{i}", layer_kind(config), layer) for i, layer in enumerate(model.layers)]
     return NetworkInfo(
         input_dim,

@@ -10,6 +10,8 @@ from steps.base.errors import InputError
 from steps.base.fields import split_fields
 from steps.corpus.spelling import nfc
 
+_SPLIT = jiwer.Compose([jiwer.ReduceToListOfListOfWords()])  # at single spaces
+
 Pair = tuple[str, str]  # a word of the reference and the one of the hypothesis opposite it; "" where there is none
 
 
@@ -119,10 +121,10 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
             "decode the data that the references belong to"
         )
     words = jiwer.process_words(
-        [nfc(reference[utt]) for utt in utterances],
-        [nfc(hypothesis.get(utt, "")) for utt in utterances],
-        reference_transform=_split,
-        hypothesis_transform=_split,
+        [" ".join(split_fields(nfc(reference[utt]))) for utt in utterances],
+        [" ".join(split_fields(nfc(hypothesis.get(utt, "")))) for utt in utterances],
+        reference_transform=_SPLIT,
+        hypothesis_transform=_SPLIT,
     )
     spelled = {
         utt: _pairs(split_fields(reference[utt]), split_fields(hypothesis.get(utt, "")), chunks)
@@ -136,10 +138,6 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
         missing=[utt for utt in utterances if utt not in hypothesis],
         respelled=respelled,
     )
-
-
-def _split(texts: list[str]) -> list[list[str]]:
-    return [split_fields(text) for text in texts]
 
 
 def _pairs(reference: list[str], hypothesis: list[str], chunks: list[jiwer.AlignmentChunk]) -> list[Pair]:

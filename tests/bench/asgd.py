@@ -32,18 +32,20 @@ from typing import Any
 
 import ray
 
-from nnet.asgd.cluster import RayCrew
+from nnet.asgd.cluster import RayBackend
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.local import Address, LocalCrew, LocalServer
-from nnet.asgd.shard import Shard, cut, new_shard
-from nnet.asgd.worker import Job, Place, Report, Server, Stop, work
+from nnet.asgd.local import LocalBackend
+from nnet.asgd.local_server import Address, LocalServer
+from nnet.asgd.messages import Job, Report, Server, Stop, WorkerState
+from nnet.asgd.shard import Shard, new_shard, parameter_slices
+from nnet.asgd.worker import work
 from nnet.chunks import Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
-from nnet.gradient import Replicas
-from nnet.model import AcousticModel, initialise
+from nnet.data import training_chunks
+from nnet.gradient import Replicas, train_chunk
+from nnet.model import Network, initialise
 from nnet.optimizer import flatten, initial_state, update_of
 from nnet.threads import set_threads
-from nnet.train import train_chunk, training_chunks
 from steps.base.nnet_file import read_nnet_file
 from tests.bench.train import CONF, FEATURES, PDFS, synthetic_data
 
@@ -114,17 +116,19 @@ def measure(contest: Contest) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def new_shards(contest: Contest) -> list[Shard]:
-    model = AcousticModel(contest.model, FEATURES, PDFS)
+    model = Network(contest.model, FEATURES, PDFS)
     initialise(model, seed=1)
     params, _ = flatten(model)
-    return [new_shard(params[part], contest.training, FRAMES_PER_EPOCH) for part in cut(len(params), SHARDS)]
+    return [
+        new_shard(params[part], contest.training, FRAMES_PER_EPOCH) for part in parameter_slices(len(params), SHARDS)
+    ]
 
 
 def together(contest: Contest, workers: int) -> Outcome:
     """Processes that share shards in memory."""
-    crew = LocalCrew(new_shards(contest))
-    outcome = in_processes(contest, workers, crew.address)
-    crew.close()
+    backend = LocalBackend(new_shards(contest))
+    outcome = in_processes(contest, workers, backend.address)
+    backend.close()
     return outcome
 
 
@@ -158,13 +162,13 @@ def in_process(
 
 def on_cluster(contest: Contest, workers: int) -> Outcome:
     """Actors on a cluster of this machine."""
-    crew = RayCrew(new_shards(contest), "ray", workers, threads=1)
+    backend = RayBackend(new_shards(contest), "ray", workers, threads=1)
     task = ray.remote(train_together).options(num_cpus=1)
     with tempfile.TemporaryDirectory() as folder:
         meet = partial(gather, Path(folder), workers)
-        tasks = [task.remote(k, contest, crew.shards.of(k), meet) for k in range(workers)]
+        tasks = [task.remote(k, contest, backend.shards.of(k), meet) for k in range(workers)]
         outcomes = ray.get(tasks, timeout=300)
-    crew.close()
+    backend.close()
     return combined(outcomes)
 
 
@@ -208,7 +212,7 @@ class Stopwatch:
 def train_together(worker: int, contest: Contest, server: Server, meet: Callable[[int], None]) -> Outcome:
     """A worker of asynchronous SGD, as it is, without its coordinator."""
     data, asgd = synthetic_data(), AsgdConfig(push_every=contest.push_every)
-    place, clock = Place(tuple(data)), Stopwatch(contest, partial(meet, worker))
+    place, clock = WorkerState(tuple(data)), Stopwatch(contest, partial(meet, worker))
     job = Job(worker, place, contest.model, FEATURES, PDFS, contest.training, asgd, data, 1, 1, FRAMES_PER_EPOCH)
     work(job, server, clock)
     return clock.outcome()
@@ -217,7 +221,7 @@ def train_together(worker: int, contest: Contest, server: Server, meet: Callable
 def train_alone(worker: int, contest: Contest, threads: int, meet: Callable[[int], None]) -> Outcome:
     """Plain training's steps."""
     set_threads(1)
-    model = AcousticModel(contest.model, FEATURES, PDFS)
+    model = Network(contest.model, FEATURES, PDFS)
     initialise(model, seed=1)
     replicas, training, data = Replicas(model, threads), contest.training, synthetic_data()
     order = Epochs(list(data), worker, training.epochs)

@@ -14,7 +14,7 @@ State = list[tuple[Tensor, ...]]
 class Plain(nn.Module):
     """A stack of nn.LSTM (without peepholes and clipping, which it lacks), nn.RNN, or nn.Linear and nn.ReLU.
 
-    A bidirectional layer hears the padding too, where ours begins at each stream's end: torch would have to pack the
+    A bidirectional layer sees the padding too, where ours begins at each stream's end: torch would have to pack the
     streams for that, and without oneDNN, which it then cannot use, it takes several times as long.
     """
 

@@ -5,10 +5,9 @@ import torch
 
 from nnet.chunks import Chunk, Position
 from nnet.config import ModelConfig, TrainConfig
-from nnet.gradient import Replicas
-from nnet.model import AcousticModel, carry_state, initialise
+from nnet.gradient import Replicas, train_chunk
+from nnet.model import Network, carry_state, initialise
 from nnet.optimizer import initial_state, update_of
-from nnet.train import train_chunk
 from tests.bench.plain import Plain, Trainer, carry
 
 BARE = {"layers": 2, "cells": 6, "peepholes": False, "clip": float("inf")}
@@ -24,7 +23,7 @@ MODELS = {
 @pytest.fixture(params=MODELS)
 def pair(request):
     """One of our networks and its double with the same weights."""
-    ours = AcousticModel(MODELS[request.param], input_dim=4, num_pdfs=5)
+    ours = Network(MODELS[request.param], input_dim=4, num_pdfs=5)
     initialise(ours, seed=1)
     plain = Plain(ours.config, 4, 5)
     with torch.no_grad():
@@ -61,7 +60,7 @@ def test_logits_of_chunks_in_a_row_are_the_same(pair):
     ours, plain = pair
     before, state = ours.zero_state(0), []
     chunks = [chunk_of(ours.config, [-1] * 3, [7, 7, 7])]
-    lengths = [8, 8, 8] if ours.config.direction == "both" else [6, 8, 5]  # torch's hears the padding
+    lengths = [8, 8, 8] if ours.config.direction == "both" else [6, 8, 5]  # torch's sees the padding
     chunks.append(chunk_of(ours.config, [2, 0, -1] if ours.config.carries_state else [-1] * 3, lengths))
     for chunk in chunks:
         output = ours(chunk.feats, carry_state(before, chunk.carry), chunk.lengths)

@@ -21,11 +21,11 @@ import torch
 
 from nnet.chunks import NO_TARGET, Chunk, Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
-from nnet.gradient import Replicas
-from nnet.model import AcousticModel, count_parameters, initialise
+from nnet.data import training_chunks
+from nnet.gradient import Replicas, train_chunk
+from nnet.model import Network, count_parameters, initialise
 from nnet.optimizer import initial_state, update_of
 from nnet.threads import set_threads
-from nnet.train import train_chunk, training_chunks
 from steps.base.nnet_file import read_nnet_file
 from tests.bench.plain import Plain, Trainer
 from tests.bench.turns import in_turns, ratio
@@ -70,7 +70,7 @@ def measure(
     order = Epochs(list(data), seed=0, epochs=1000)
     rounds = cut_into_rounds(training_chunks(model, training, data, order, 0, Position()))
     counts = [sum(int((chunk.targets != NO_TARGET).sum()) for chunk in chunks) for chunks in rounds]
-    network = AcousticModel(model, FEATURES, PDFS)
+    network = Network(model, FEATURES, PDFS)
     initialise(network, seed=0)
     torch.manual_seed(0)
     contestants = {
@@ -106,7 +106,7 @@ def train_rounds(rounds: list[list[Chunk]], step: Callable[[Chunk], object]) -> 
     return run
 
 
-def our_step(model: AcousticModel, config: TrainConfig) -> Callable[[Chunk], None]:
+def our_step(model: Network, config: TrainConfig) -> Callable[[Chunk], None]:
     replicas = Replicas(model)
     update = update_of(config)
     state, optimizer = [], initial_state(config, replicas.params)

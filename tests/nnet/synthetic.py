@@ -1,12 +1,14 @@
 """A task that only a memory can solve, and a training run of it for a process that gets killed."""
 
+import json
 import sys
 import time
 
 import numpy as np
+import torch
 
 from nnet.config import ModelConfig, TrainConfig
-from nnet.model import AcousticModel, initialise
+from nnet.model import Network, initialise
 from nnet.train import train
 
 
@@ -29,6 +31,21 @@ class Slow(dict):
         return super().__getitem__(name)
 
 
+def small_model(input_dim=2, num_pdfs=2, **changes):
+    config = ModelConfig(**{"layers": 1, "cells": 12, "projection": 8, "delay": 2} | changes)
+    model = Network(config, input_dim, num_pdfs)
+    initialise(model, seed=1)
+    return model
+
+
+def lines(directory):
+    return [json.loads(line) for line in (directory / "train.jsonl").read_text().splitlines()]
+
+
+def weights(model):
+    return torch.cat([w.flatten() for w in model.parameters()])
+
+
 RECURRENT = ModelConfig(layers=2, cells=8, projection=6, dropout=0.2)
 BOTH_WAYS = ModelConfig(layers=2, cells=8, direction="both", dropout=0.2, delay=0, left_context=2, right_context=3)
 FEED_FORWARD = ModelConfig(kind="dnn", layers=2, cells=8, dropout=0.2, delay=0, left_context=2)
@@ -36,7 +53,7 @@ FEED_FORWARD = ModelConfig(kind="dnn", layers=2, cells=8, dropout=0.2, delay=0, 
 
 def run(directory, slow=False, config=RECURRENT, **changes):
     """Train a small network with everything random that there is."""
-    model = AcousticModel(config, input_dim=2, num_pdfs=2)
+    model = Network(config, input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     data = bits(40, shift=-2)
     usual = {

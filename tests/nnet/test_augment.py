@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from nnet.augment import Masks, masked
 from nnet.config import ModelConfig, TrainConfig
-from nnet.model import AcousticModel, initialise
+from nnet.model import Network, initialise
 from nnet.train import train
 from tests.nnet import synthetic
 
@@ -35,7 +35,7 @@ def test_training_draws_the_same_masks_for_the_same_seed(tmp_path, masks):
     weights = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        model = AcousticModel(ModelConfig(layers=1, cells=4, projection=0, delay=1), 2, 2)
+        model = Network(ModelConfig(layers=1, cells=4, projection=0, delay=1), 2, 2)
         initialise(model, 1)
         config = TrainConfig(streams=4, epochs=2, masks=masks)
         train(model, synthetic.bits(8, 1), synthetic.bits(4, 1, 1), config, tmp_path / name, seed=1, threads=1)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from nnet.asgd.checkpoint import load_places
-from nnet.checkpoint import Run, load_checkpoint
+from nnet.asgd.checkpoint import load_worker_states
+from nnet.checkpoint import TrainingState, load_checkpoint
 from nnet.config import TrainConfig
 from nnet.errors import ModelError
 from nnet.train import train
 from tests.nnet import synthetic
-from tests.nnet.test_train import small_model
+from tests.nnet.synthetic import small_model
 
 REMEDY = "; remove this file: the same command then starts the training anew$"
 
@@ -40,9 +40,9 @@ def test_a_damaged_checkpoint_has_to_be_removed_and_then_training_starts_anew(ch
         with pytest.raises(ModelError, match=message):
             run()
         with pytest.raises(ModelError, match=message):
-            load_places(path)
+            load_worker_states(path)
     path.unlink()
     run()
     path.write_bytes(whole.replace(b'\\"epoch\\"', b'\\"epoxy\\"'))
     with pytest.raises(ModelError, match=REMEDY):
-        load_checkpoint(path, Run(small_model().output.weight))
+        load_checkpoint(path, TrainingState(small_model().output.weight))

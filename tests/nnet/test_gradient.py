@@ -5,23 +5,29 @@ import pytest
 import torch
 
 from nnet import gradient
-from nnet.chunks import chunks, windows
-from nnet.config import ModelConfig
-from nnet.gradient import Replicas, chunk_gradient, slices
-from nnet.model import AcousticModel, initialise
+from nnet.chunks import stream_chunks, window_chunks
+from nnet.config import ModelConfig, TrainConfig
+from nnet.gradient import Replicas, chunk_gradient, slices, train_chunk
+from nnet.losses import loss_named
+from nnet.model import Network, initialise
 from tests.nnet import synthetic
+from tests.nnet.synthetic import small_model
+
+CE = loss_named("cross_entropy")
 
 
 def replicas_of(config, threads):
-    model = AcousticModel(config, 2, 2)
+    model = Network(config, 2, 2)
     initialise(model, seed=1)
     return Replicas(model, threads)
 
 
 def some_chunks(config, data):
     if config.carries_state:
-        return list(chunks(data, list(data), 5, 20, config.delay))[:4]
-    return list(windows(data, list(data), 5, 0 if config.direction == "both" else 20, (2, 3), seed=1, pool=12))[:4]
+        return list(stream_chunks(data, list(data), 5, 20, config.delay))[:4]
+    return list(window_chunks(data, list(data), 5, 0 if config.direction == "both" else 20, (2, 3), seed=1, pool=12))[
+        :4
+    ]
 
 
 CONFIGS = [
@@ -37,9 +43,9 @@ def test_parts_add_up_to_the_gradient_of_the_chunk(config, threads):
     state, other, weights = [], [], torch.tensor([0.5, 1.0])
     for chunk in some_chunks(config, synthetic.bits(12, 0)):
         torch.manual_seed(1)  # of dropout
-        sums, state = chunk_gradient(whole, chunk, state, per=80.0, weights=weights)
+        sums, state = chunk_gradient(whole, chunk, state, CE, per=80.0, weights=weights)
         torch.manual_seed(1)
-        again, other = chunk_gradient(parts, chunk, other, per=80.0, weights=weights)
+        again, other = chunk_gradient(parts, chunk, other, CE, per=80.0, weights=weights)
         torch.testing.assert_close(parts.grad, whole.grad, rtol=1e-4, atol=1e-6)
         assert (again.correct, again.frames, again.chunks) == (sums.correct, sums.frames, 1)
         assert (again.loss, again.clipped) == pytest.approx((sums.loss, sums.clipped))
@@ -53,7 +59,7 @@ def test_the_same_number_of_threads_gives_the_same_bits():
         replicas, state = replicas_of(synthetic.RECURRENT, 3), []
         torch.manual_seed(1)
         for chunk in some_chunks(synthetic.RECURRENT, data):
-            _, state = chunk_gradient(replicas, chunk, state)
+            _, state = chunk_gradient(replicas, chunk, state, CE)
             replicas.params -= 0.1 * replicas.grad
         found.append(replicas.params.clone())
     assert all(torch.equal(params, found[0]) for params in found)
@@ -63,10 +69,10 @@ def test_a_stream_that_is_reset_starts_from_zero():
     config = replace(synthetic.RECURRENT, dropout=0.0)
     first, second, *_ = some_chunks(config, synthetic.bits(12, 0))
     replicas = replicas_of(config, 1)
-    _, state = chunk_gradient(replicas, first, [])
+    _, state = chunk_gradient(replicas, first, [], CE)
 
     def gradient(chunk, **reset):
-        chunk_gradient(replicas, chunk, state, **reset)
+        chunk_gradient(replicas, chunk, state, CE, **reset)
         return replicas.grad.clone()
 
     from_zero = gradient(replace(second, carry=torch.full_like(second.carry, -1)))
@@ -82,7 +88,7 @@ def test_a_stream_that_is_reset_starts_from_zero():
 
 def test_each_part_has_a_thread_and_one_of_torchs(monkeypatch):
     replicas, seen, together = replicas_of(synthetic.RECURRENT, 2), [], threading.Barrier(2, timeout=20)
-    real = gradient.errors
+    real = gradient._part_gradient
     torch.set_num_threads(1)
 
     def recorded(*given):
@@ -90,17 +96,17 @@ def test_each_part_has_a_thread_and_one_of_torchs(monkeypatch):
         seen.append((threading.get_ident(), torch.get_num_threads()))
         return real(*given)
 
-    monkeypatch.setattr(gradient, "errors", recorded)
-    chunk_gradient(replicas, some_chunks(synthetic.RECURRENT, synthetic.bits(12, 0))[0], [])
+    monkeypatch.setattr(gradient, "_part_gradient", recorded)
+    chunk_gradient(replicas, some_chunks(synthetic.RECURRENT, synthetic.bits(12, 0))[0], [], CE)
     assert len({thread for thread, _ in seen}) == 2
     assert {threads for _, threads in seen} == {1}
 
 
 def test_an_error_in_a_thread_is_an_error(monkeypatch):
     replicas = replicas_of(synthetic.RECURRENT, 2)
-    monkeypatch.setattr(gradient, "errors", lambda *_: 1 / 0)
+    monkeypatch.setattr(gradient, "_part_gradient", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        chunk_gradient(replicas, some_chunks(synthetic.RECURRENT, synthetic.bits(12, 0))[0], [])
+        chunk_gradient(replicas, some_chunks(synthetic.RECURRENT, synthetic.bits(12, 0))[0], [], CE)
 
 
 def test_no_part_is_empty():
@@ -109,3 +115,13 @@ def test_no_part_is_empty():
             parts = [range(streams)[part] for part in slices(streams, threads)]
             assert [s for part in parts for s in part] == list(range(streams))
             assert {len(part) for part in parts} <= {streams // len(parts), -(-streams // len(parts))}
+
+
+def test_gradient_norm_is_limited():
+    model, data = small_model(), synthetic.bits(4, 0)
+    chunk = next(stream_chunks(data, list(data), streams=4, frames=20, delay=2))
+    replicas = Replicas(model)
+    sums, _ = train_chunk(replicas, chunk, [], TrainConfig())
+    assert replicas.grad.norm().item() == pytest.approx(sums.grad_norm)
+    train_chunk(replicas, chunk, [], TrainConfig(max_grad_norm=sums.grad_norm / 4))
+    assert replicas.grad.norm().item() == pytest.approx(sums.grad_norm / 4, rel=1e-4)

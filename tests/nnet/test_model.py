@@ -8,7 +8,7 @@ import yaml
 
 from nnet.config import ModelConfig, TrainConfig, check_pair
 from nnet.errors import ModelError
-from nnet.model import AcousticModel, carry_state, count_parameters, initialise, load_model, log_posteriors, save_model
+from nnet.model import Network, carry_state, count_parameters, initialise, load_model, log_posteriors, save_model
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -23,18 +23,18 @@ CONF = Path(__file__).parents[2] / "conf"
 )  # fmt: skip
 def test_parameter_counts_of_the_paper(cells, projection, layers, millions):
     with torch.device("meta"):
-        model = AcousticModel(ModelConfig(layers=layers, cells=cells, projection=projection), 40, 14247)
+        model = Network(ModelConfig(layers=layers, cells=cells, projection=projection), 40, 14247)
     assert f"{count_parameters(model, biases=False) / 1e6:.2f}" == f"{millions:.2f}"
     assert count_parameters(model) - count_parameters(model, biases=False) == layers * 4 * cells + 14247
 
 
 def small_model(**changes):
-    model = AcousticModel(ModelConfig(**{"layers": 2, "cells": 6, "projection": 4} | changes), input_dim=3, num_pdfs=5)
+    model = Network(ModelConfig(**{"layers": 2, "cells": 6, "projection": 4} | changes), input_dim=3, num_pdfs=5)
     initialise(model, seed=1)
     return model
 
 
-def test_log_posteriors_hear_the_delay():
+def test_log_posteriors_follow_the_delay():
     model = small_model(delay=2, dropout=0.5)
     x = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
     extended = torch.cat([x, x[-1:], x[-1:]])[:, None]
@@ -152,17 +152,17 @@ def test_damaged_models_are_refused(tmp_path):
         ({"clip": 0.0}, "clip is 0.0; it has to be above 0"),
         ({"dropout": 1.0}, "dropout is 1.0; it has to be at least 0 and below 1"),
         ({"kind": "gru"}, "kind is 'gru'; it has to be one of lstm, rnn, dnn"),
-        ({"kind": "dnn"}, "delay is 5; a dnn hears the frames that follow without: it has to be 0"),
-        ({"direction": "both"}, "delay is 5; a network of direction both hears the frames that follow without"),
+        ({"kind": "dnn"}, "delay is 5; a dnn sees the following frames without it: it has to be 0"),
+        ({"direction": "both"}, "delay is 5; a network of direction both sees the following frames without it"),
         ({"kind": "rnn", "projection": 8}, "kind is rnn; only lstm has a projection"),
         ({"kind": "dnn", "delay": 0, "precision": "bf16"}, "kind is dnn; only lstm has .* another precision"),
-        ({"left_context": 3}, "left_context and right_context are 3 and 0; a network that hears .* have to be 0"),
+        ({"left_context": 3}, "left_context and right_context are 3 and 0; a network that sees .* have to be 0"),
         ({"init": "zero"}, "init is 'zero'; it has to be one of uniform, fan_in"),
     ],
 )
 def test_values_that_cannot_be(changes, message):
     with pytest.raises(ModelError, match=message):
-        AcousticModel(ModelConfig(**changes), 40, 10)
+        Network(ModelConfig(**changes), 40, 10)
 
 
 def test_shipped_configs_hold_known_keys():
@@ -178,7 +178,7 @@ def test_the_eight_networks_are_about_equally_large():
     sizes = {}
     for file in (CONF / "nnet").glob("*.yaml"):
         with torch.device("meta"):
-            model = AcousticModel(ModelConfig(**yaml.safe_load(file.read_text())["model"]), 40, 124)
+            model = Network(ModelConfig(**yaml.safe_load(file.read_text())["model"]), 40, 124)
         sizes[file.stem] = count_parameters(model)
     assert sizes.keys() == {"dnn", "rnn", "lstm", "lstm_deep", "lstmp", "lstmp_deep", "blstm", "blstmp"}
     assert all(abs(size / sizes["lstmp"] - 1) < 0.02 for size in sizes.values())

@@ -3,6 +3,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from nnet.asgd.config import AsgdConfig
@@ -17,7 +18,7 @@ from steps.feats.options import FbankOptions, to_json
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.transitions import transition_model, write_transition_model
 from steps.hmm.tree import monophone_tree, write_tree
-from steps.train_nnet import train_nnet
+from steps.train_nnet import train_nnet, what_defines
 
 SMALL = ModelConfig(layers=1, cells=4, projection=3, delay=2)
 SHORT = TrainConfig(streams=2, epochs=2)
@@ -146,3 +147,22 @@ def test_values_that_cannot_be_are_refused_before_anything_is_written(data):
     with pytest.raises(ModelError, match="cells is 0; it has to be 1 or more"):
         data.train(model=ModelConfig(cells=0))
     assert not list(data.exp.parent.glob("exp*"))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(data):
+    with pytest.raises(ModelError, match="device is 'cuda:99'; here torch computes on: cpu"):
+        data.train(device="cuda:99")
+    assert not list(data.exp.parent.glob("exp*"))
+
+
+def test_workers_of_asynchronous_training_compute_on_the_cpu(data, monkeypatch):
+    monkeypatch.setattr("steps.train_nnet.device_named", torch.device)
+    with pytest.raises(InputError, match="--device is cuda; workers of asynchronous SGD compute on the CPU"):
+        data.train(device="cuda", workers=2)
+
+
+def test_the_default_loss_does_not_change_what_a_checkpoint_is_of():
+    """Checkpoints from before there was a choice are taken up."""
+    known = what_defines(SMALL, SHORT, 1, None)
+    assert known == {"model": asdict(SMALL), "training": known["training"], "seed": 1}
+    assert known["training"].keys() == asdict(SHORT).keys() - {"loss"}

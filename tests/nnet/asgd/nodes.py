@@ -4,7 +4,10 @@ Prints its address and that of its client server.
 """
 
 import json
+import os
 import sys
+
+os.environ.setdefault("RAY_worker_niceness", "0")  # as nnet.asgd.cluster sets it; other tests would starve the actors
 
 from ray.cluster_utils import Cluster
 

@@ -9,6 +9,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+STARTING = 300  # seconds: where processes outnumber the cores, importing torch and Ray alone takes minutes
+
 
 def start(kind, directory, cluster="local", **environment):
     """Start a run of `tests.nnet.asgd.runs` in a session of its own."""
@@ -58,8 +62,27 @@ def no_more_in_shared_memory(before):
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come to that"
+        assert time.monotonic() < end, f"this was not so within {seconds} s"
         time.sleep(0.05)
+
+
+def wait_while_running(process, condition, what, seconds=STARTING):
+    """Wait for a condition that a process brings about; if it ends or takes too long, show what it printed."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None:
+            pytest.fail(f"the run ended with exit code {process.returncode} before {what}\n{output(process)}")
+        if time.monotonic() > end:
+            pytest.fail(f"no sign of {what} within {seconds} s\n{output(process)}")
+        time.sleep(0.05)
+
+
+def output(process):
+    """What a process has printed so far; it is killed."""
+    for pid in alive(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    out, errors = process.communicate(timeout=20)
+    return f"--- its output:\n{out}\n--- its errors:\n{errors}"
 
 
 def lines(directory):
@@ -67,19 +90,32 @@ def lines(directory):
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def heard(directory, worker):
+def has_pushed(directory, worker):
     """Whether a worker has sent gradients."""
     return any(line["workers"][worker] for line in lines(directory) if "workers" in line)
 
 
-def wait_for_training(directory):
-    """Until both workers have sent gradients."""
-    wait_for(lambda: all(heard(directory, worker) for worker in (0, 1)))
+def wait_for_training(process, directory):
+    """Until both workers of a run have sent gradients."""
+    wait_while_running(process, lambda: all(has_pushed(directory, k) for k in (0, 1)), "gradients of both workers")
+
+
+def wait_for_checkpoint(process, directory):
+    """Until a run has written a checkpoint."""
+    wait_while_running(process, (directory / "checkpoint.safetensors").exists, "a checkpoint")
+
+
+def finish(process, seconds=STARTING):
+    """Its output and errors, once it has ended."""
+    try:
+        return process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"the run has not ended within {seconds} s\n{output(process)}")
 
 
 def ended(process):
     """Its output, after a good end."""
-    out, errors = process.communicate(timeout=120)
+    out, errors = finish(process)
     assert process.returncode == 0, errors
     assert json.loads(out.splitlines()[-1])["accuracy"] > 0.5
     return out

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.coordinator import train_asgd
-from nnet.asgd.local import LocalServer, create_shards
-from nnet.asgd.shard import cut, new_shard
+from nnet.asgd.local_server import LocalServer, create_shards
+from nnet.asgd.shard import new_shard, parameter_slices
+from nnet.asgd.training import train_asgd
 from nnet.config import TrainConfig
-from nnet.model import AcousticModel, initialise
+from nnet.model import Network, initialise
 from nnet.train import train
 from tests.nnet import synthetic
-from tests.nnet.asgd.processes import heard
+from tests.nnet.asgd.processes import has_pushed
 
 
 def worker():
@@ -63,14 +63,14 @@ class Failing(dict):
 
 
 class Freezing(Slow):
-    """Stops worker 0 while it has a shard locked, once it has been heard of; before, it might still be starting."""
+    """Stops worker 0 while it has a shard locked, once it has pushed; before, it might still be starting."""
 
     def __init__(self, data, marker):
         super().__init__(data)
         self.marker = marker
 
     def __getitem__(self, name):
-        if worker() == "worker 0" and not self.marker.exists() and heard(self.marker.parent, 0):
+        if worker() == "worker 0" and not self.marker.exists() and has_pushed(self.marker.parent, 0):
             self.marker.touch()
             held = next(fd for fd in Path("/proc/self/fd").iterdir() if "memfd:shard" in os.readlink(fd))
             fcntl.flock(int(held.name), fcntl.LOCK_EX)  # the same open file that its pushes lock
@@ -79,7 +79,7 @@ class Freezing(Slow):
 
 
 def model():
-    made = AcousticModel(synthetic.RECURRENT, input_dim=2, num_pdfs=2)
+    made = Network(synthetic.RECURRENT, input_dim=2, num_pdfs=2)
     initialise(made, seed=1)
     return made
 
@@ -96,30 +96,30 @@ def run(directory, cluster, data, epochs=4, threads=1, **asgd):
     print(json.dumps({"epochs": result.epochs, "accuracy": result.accuracy}))
 
 
-def push_for_ever(address, worker, told):
+def push_for_ever(address, worker, counted):
     """Push ones until killed; the counter tells how many were answered."""
     server, grad = LocalServer(address, worker), torch.ones(address.slices[-1].stop)
     params = torch.empty_like(grad)
     while True:
         server.push(grad, 1, params)
-        told[worker] += 1
+        counted[worker] += 1
 
 
 def pushers(pushes, workers=4):
-    """Let processes push, kill and replace some amid it; print what they were told and what the shards hold."""
+    """Let processes push, kill and replace some meanwhile; print what they counted and what the shards hold."""
     config = TrainConfig(optimizer="sgd", momentum=0.0, initial_lr=1.0, final_lr=1.0)
-    shards = [new_shard(torch.zeros(part.stop - part.start), config, 1) for part in cut(20_000, 3)]
+    shards = [new_shard(torch.zeros(part.stop - part.start), config, 1) for part in parameter_slices(20_000, 3)]
     address = create_shards(shards)
     context = multiprocessing.get_context("spawn")
-    told = context.Array("q", workers, lock=False)
-    start = lambda k: context.Process(target=push_for_ever, args=(address, k, told), daemon=True)  # noqa: E731
+    counted = context.Array("q", workers, lock=False)
+    start = lambda k: context.Process(target=push_for_ever, args=(address, k, counted), daemon=True)  # noqa: E731
     processes = [start(k) for k in range(workers)]
     for process in processes:
         process.start()
     random, kills = np.random.default_rng(0), 0
-    while sum(told) < pushes:
+    while sum(counted) < pushes:
         time.sleep(random.uniform(0.5, 1.0))
-        if kills < 6 and min(told) > 0:
+        if kills < 6 and min(counted) > 0:
             k = int(random.integers(workers))
             processes[k].kill()
             processes[k].join()
@@ -132,7 +132,7 @@ def pushers(pushes, workers=4):
     server = LocalServer(address)
     updates = [int(shard.counts[0]) for shard in server.shards]
     sums = [[-float(shard.params.max()), -float(shard.params.min())] for shard in server.shards]
-    print(json.dumps({"told": sum(told), "kills": kills + workers, "updates": updates, "sums": sums}))
+    print(json.dumps({"counted": sum(counted), "kills": kills + workers, "updates": updates, "sums": sums}))
 
 
 def same_bits(directory, cluster):

@@ -15,19 +15,22 @@ pytest.importorskip("ray", reason="Ray is not installed; tests/run.sh without ar
 
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from nnet.asgd.cluster import RayServer
-from nnet.asgd.crew import ShardBusyError
+from nnet.asgd.backend import ShardBusyError
+from nnet.asgd.ray_server import STARTING, RayServer
 from nnet.errors import ModelError
 from tests.nnet.asgd.processes import (
     alive,
     all_epochs,
     end_all,
     ended,
+    finish,
     left_in_shared_memory,
     no_more_in_shared_memory,
     start,
     wait_for,
+    wait_for_checkpoint,
     wait_for_training,
+    wait_while_running,
 )
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
@@ -76,7 +79,7 @@ def started(cluster, tmp_path):
 
 def failed(process):
     """Its last line of errors, after a bad end."""
-    _, errors = process.communicate(timeout=120)
+    _, errors = finish(process)
     assert process.returncode
     return errors.rstrip().splitlines()[-1]
 
@@ -89,16 +92,17 @@ def listening(pid):
 
 
 def test_one_worker_gives_the_bits_of_plain_training(started, tmp_path):
-    out, errors = started("bits").communicate(timeout=120)
+    out, errors = finish(started("bits"))
     assert out.splitlines()[-1:] == ["true"], errors
 
 
 def test_killed_worker_is_started_again(started, cluster, tmp_path):
     process = started("slow")
-    wait_for_training(tmp_path / "exp")
+    wait_for_training(process, tmp_path / "exp")
     first, second = alive(cluster.pid, WORKER)
     os.kill(second, signal.SIGKILL)
-    wait_for(lambda: len(set(alive(cluster.pid, WORKER)) - {first, second}) == 1)
+    restarted = lambda: len(set(alive(cluster.pid, WORKER)) - {first, second}) == 1  # noqa: E731
+    wait_while_running(process, restarted, "a new worker")
     assert first in alive(cluster.pid, WORKER)
     out = ended(process)
     assert "ended (its process or its node died); it is started again" in out
@@ -113,17 +117,17 @@ def test_worker_that_keeps_failing_is_given_up(started):
 
 def test_stuck_worker_is_noticed(started, cluster, tmp_path):
     process = started("stuck")
-    wait_for_training(tmp_path / "exp")
+    wait_for_training(process, tmp_path / "exp")
     os.kill(alive(cluster.pid, WORKER)[0], signal.SIGSTOP)
     out = ended(process)
-    assert "has not been heard of for" in out
+    assert "has not reported for" in out
     assert "it is started again" in out
 
 
 def test_lost_shard_stops_the_run_which_goes_on_from_the_last_checkpoint(started, cluster, tmp_path):
     process = started("slow")
-    wait_for_training(tmp_path / "exp")
-    wait_for((tmp_path / "exp/checkpoint.safetensors").exists)
+    wait_for_training(process, tmp_path / "exp")
+    wait_for_checkpoint(process, tmp_path / "exp")
     os.kill(alive(cluster.pid, SHARD)[1], signal.SIGKILL)
     assert "or its node, is lost" in failed(process)
     assert "Resuming in epoch 1 after" in ended(started("slow"))
@@ -132,17 +136,17 @@ def test_lost_shard_stops_the_run_which_goes_on_from_the_last_checkpoint(started
 
 def test_actors_end_with_the_coordinator(started, cluster, tmp_path):
     process = started("slow")
-    wait_for_training(tmp_path / "exp")
-    wait_for((tmp_path / "exp/checkpoint.safetensors").exists)
+    wait_for_training(process, tmp_path / "exp")
+    wait_for_checkpoint(process, tmp_path / "exp")
     process.kill()
     wait_for(lambda: not alive(cluster.pid, f"{WORKER}|{SHARD}"), 20)
 
 
 def test_interrupt_saves(started, tmp_path):
     process = started("slow")
-    wait_for_training(tmp_path / "exp")
+    wait_for_training(process, tmp_path / "exp")
     os.killpg(process.pid, signal.SIGINT)
-    out, errors = process.communicate(timeout=60)
+    out, errors = finish(process)
     assert process.returncode
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert int(out.split("Interrupted and saved after ")[1].split()[0]) > 0
@@ -155,7 +159,7 @@ def test_client_of_a_cluster(started, cluster, tmp_path):
 
 def test_client_that_loses_its_connection(started, cluster, tmp_path):
     process = started("slow", cluster.addresses["client"])
-    wait_for_training(tmp_path / "exp")
+    wait_for_training(process, tmp_path / "exp")
     for pid in alive(cluster.pid, "specific-server"):
         with suppress(ProcessLookupError):  # that of an earlier run may be there for a moment
             os.kill(pid, signal.SIGKILL)
@@ -170,7 +174,7 @@ def test_cluster_that_is_too_small(started):
 def test_lost_node_stops_the_run(tmp_path):
     with two_nodes() as cluster:
         process = start("slow", tmp_path / "exp", "ray", RAY_ADDRESS=cluster.addresses["address"])
-        wait_for_training(tmp_path / "exp")
+        wait_for_training(process, tmp_path / "exp")
         raylet = alive(cluster.pid, "raylet/raylet")[1]
         listed = subprocess.run(["pgrep", "-P", str(raylet)], capture_output=True, text=True, check=True)
         for pid in (raylet, *map(int, listed.stdout.split())):  # as when a machine's power fails
@@ -182,7 +186,7 @@ def test_lost_node_stops_the_run(tmp_path):
 def test_cluster_of_this_machine_alone(tmp_path):
     """None is there, so one is started; it listens on loopback only and ends with the run."""
     process = start("slow", tmp_path / "exp", "ray")
-    wait_for_training(tmp_path / "exp")
+    wait_for_training(process, tmp_path / "exp")
     addresses = set().union(*map(listening, alive(process.pid)))
     assert addresses
     assert addresses <= LOOPBACK
@@ -210,6 +214,17 @@ def test_what_a_shard_does_not_answer(monkeypatch, raised, expected, message):
         raise raised
 
     monkeypatch.setattr("ray.get", get)
-    actor = SimpleNamespace(answer=SimpleNamespace(remote=lambda: None))
+    actor = SimpleNamespace(counts=SimpleNamespace(remote=lambda: None))
+    server = RayServer([actor], [slice(0, 1)], timeout=3)
+    server.started.add(0)
     with pytest.raises(expected, match=message):
-        RayServer([actor], [slice(0, 1)], patience=3).answer()
+        server.counts()
+
+
+def test_a_shard_that_has_not_answered_yet_may_be_starting(monkeypatch):
+    patience = []
+    monkeypatch.setattr("ray.get", lambda call, timeout: patience.append(timeout))
+    server = RayServer([SimpleNamespace(counts=SimpleNamespace(remote=lambda: None))], [slice(0, 1)], timeout=3)
+    for _ in range(3):
+        server.counts()
+    assert patience == [STARTING, 3, 3]

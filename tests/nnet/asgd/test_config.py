@@ -2,11 +2,11 @@
 
 import pytest
 
-from nnet.asgd.config import AsgdConfig, shared
-from nnet.asgd.coordinator import train_asgd
+from nnet.asgd.config import AsgdConfig, config_of_each
+from nnet.asgd.training import train_asgd
 from nnet.config import TrainConfig
 from nnet.errors import ModelError
-from nnet.model import AcousticModel, initialise
+from nnet.model import Network, initialise
 from tests.nnet import synthetic
 
 RATES = {"initial_lr": 0.01, "final_lr": 0.001}
@@ -15,30 +15,30 @@ RATES = {"initial_lr": 0.01, "final_lr": 0.001}
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_one_worker_trains_as_the_config_says(optimizer):
     training = TrainConfig(streams=5, optimizer=optimizer, **RATES)
-    assert shared(training, AsgdConfig(), 1) == training
+    assert config_of_each(training, AsgdConfig(), 1) == training
 
 
 def test_adams_rates_fall_with_the_root_of_the_streams_and_those_of_sgd_with_their_number():
-    adam = shared(TrainConfig(streams=18, **RATES), AsgdConfig(), 2)
+    adam = config_of_each(TrainConfig(streams=18, **RATES), AsgdConfig(), 2)
     assert (adam.streams, adam.initial_lr, adam.final_lr) == pytest.approx((9, 0.01 / 2**0.5, 0.001 / 2**0.5))
-    sgd = shared(TrainConfig(streams=18, optimizer="sgd", **RATES), AsgdConfig(), 2)
+    sgd = config_of_each(TrainConfig(streams=18, optimizer="sgd", **RATES), AsgdConfig(), 2)
     assert (sgd.streams, sgd.initial_lr, sgd.final_lr) == pytest.approx((9, 0.005, 0.0005))
 
 
 def test_what_the_streams_do_not_divide_into_counts_as_it_is():
-    each = shared(TrainConfig(streams=16, optimizer="sgd", **RATES), AsgdConfig(), 3)
+    each = config_of_each(TrainConfig(streams=16, optimizer="sgd", **RATES), AsgdConfig(), 3)
     assert (each.streams, each.initial_lr) == pytest.approx((5, 0.01 * 5 / 16))
-    each = shared(TrainConfig(streams=4, **RATES), AsgdConfig(), 64)  # a stream at least
+    each = config_of_each(TrainConfig(streams=4, **RATES), AsgdConfig(), 64)  # a stream at least
     assert (each.streams, each.initial_lr) == pytest.approx((1, 0.005))
 
 
 def test_streams_of_their_own():
     training = TrainConfig(streams=16, **RATES)
-    assert shared(training, AsgdConfig(share_streams=False), 4) == training
+    assert config_of_each(training, AsgdConfig(share_streams=False), 4) == training
 
 
 def test_training_shares_them(tmp_path, capsys):
-    model = AcousticModel(synthetic.RECURRENT, input_dim=2, num_pdfs=2)
+    model = Network(synthetic.RECURRENT, input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     data, training = synthetic.bits(2, -2), TrainConfig(streams=8, **RATES)
     with pytest.raises(ModelError, match="there are local, ray and"):  # said before anything is started

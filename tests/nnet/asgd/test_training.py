@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.coordinator import train_asgd
+from nnet.asgd.training import train_asgd
 from nnet.config import TrainConfig
-from nnet.model import AcousticModel, initialise
+from nnet.model import Network, initialise
 from nnet.train import train
 from tests.nnet import synthetic
 
 
 def model_of(config=synthetic.RECURRENT):
-    model = AcousticModel(config, input_dim=2, num_pdfs=2)
+    model = Network(config, input_dim=2, num_pdfs=2)
     initialise(model, seed=1)
     return model
 

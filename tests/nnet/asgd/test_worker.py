@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import torch
 
-from nnet.asgd.checkpoint import load_places, of_places
+from nnet.asgd.checkpoint import load_worker_states, worker_states_to_save
 from nnet.asgd.config import AsgdConfig
-from nnet.asgd.coordinator import partition, resumed
-from nnet.asgd.local import LocalServer, create_shards
-from nnet.asgd.shard import cut, new_shard
-from nnet.asgd.worker import Deposit, EpochEnd, Job, Place, Report, Stop, TakeOver, work
+from nnet.asgd.local_server import LocalServer, create_shards
+from nnet.asgd.messages import AddUtterances, EpochEnd, Job, Report, StateRequest, Stop, WorkerState
+from nnet.asgd.shard import new_shard, parameter_slices
+from nnet.asgd.training import deal_out, resume
+from nnet.asgd.worker import work
 from nnet.config import TrainConfig
 from nnet.files import write_tensors
-from nnet.model import AcousticModel, initialise
+from nnet.model import Network, initialise
 from nnet.optimizer import flatten
 from tests.nnet import synthetic
 
@@ -32,97 +33,99 @@ class Read(dict):
 
 
 class Scripted:
-    """Gives messages after so many reports, and keeps what the worker tells."""
+    """Gives messages after so many reports, and keeps what the worker sends."""
 
     def __init__(self, messages):
-        self.messages, self.told = dict(messages), []
+        self.messages, self.sent = dict(messages), []
 
     @property
     def reports(self):
-        return [message for message in self.told if isinstance(message, Report)]
+        return [message for message in self.sent if isinstance(message, Report)]
 
     def send(self, message):
-        self.told.append(message)
+        self.sent.append(message)
 
     def receive(self):
         return self.messages.pop(len(self.reports), None)
 
 
-def run(messages, push_every=1, place=None, frames_per_epoch=500, training=TRAINING):
+def run(messages, push_every=1, state=None, frames_per_epoch=500, training=TRAINING):
     reader = Read(synthetic.bits(10, -2))
-    model = AcousticModel(synthetic.RECURRENT, 2, 2)
+    model = Network(synthetic.RECURRENT, 2, 2)
     initialise(model, 1)
     params, _ = flatten(model)
-    shards = [new_shard(params[part].clone(), training, 4 * frames_per_epoch) for part in cut(len(params), 2)]
-    server, link = LocalServer(create_shards(shards)), Scripted(messages)
-    place = place or Place(tuple(sorted(reader)[:5]))
+    shards = [
+        new_shard(params[part].clone(), training, 4 * frames_per_epoch) for part in parameter_slices(len(params), 2)
+    ]
+    server, channel = LocalServer(create_shards(shards)), Scripted(messages)
+    state = state or WorkerState(tuple(sorted(reader)[:5]))
     asgd = AsgdConfig(push_every=push_every)
-    work(Job(0, place, synthetic.RECURRENT, 2, 2, training, asgd, reader, 1, 1, frames_per_epoch), server, link)
-    return reader, link, server
+    work(Job(0, state, synthetic.RECURRENT, 2, 2, training, asgd, reader, 1, 1, frames_per_epoch), server, channel)
+    return reader, channel, server
 
 
 def test_the_planned_frames_and_the_end_of_each_epoch():
-    reader, link, server = run({})
+    reader, channel, server = run({})
     assert set(reader.names) == {f"u{i:03}" for i in range(5)}
-    assert sum(report.sums.frames for report in link.reports) == server.answer().frames >= 2000
-    assert link.reports[-2].pushed.answer.frames < 2000
-    ends = [message for message in link.told if isinstance(message, EpochEnd)]
+    assert sum(report.sums.frames for report in channel.reports) == server.counts().frames >= 2000
+    assert channel.reports[-2].pushed.counts.frames < 2000
+    ends = [message for message in channel.sent if isinstance(message, EpochEnd)]
     assert [end.epoch for end in ends] == [1, 2, 3, 4]
     assert torch.equal(ends[-1].params, server.state()[0])
 
 
 def test_another_workers_utterances_are_taken_over():
-    reader, link, _ = run({3: TakeOver(tuple(f"u{i:03}" for i in range(5, 10))), 4: Deposit()})
+    reader, channel, _ = run({3: AddUtterances(tuple(f"u{i:03}" for i in range(5, 10))), 4: StateRequest()})
     assert set(reader.names) == {f"u{i:03}" for i in range(10)}
-    (place,) = [message for message in link.told if isinstance(message, Place)]
-    assert place.utterances == tuple(f"u{i:03}" for i in range(10))
-    assert (place.round, link.reports[2].round) == (1, 0)
+    (state,) = [message for message in channel.sent if isinstance(message, WorkerState)]
+    assert state.utterances == tuple(f"u{i:03}" for i in range(10))
+    assert (state.round, channel.reports[2].round) == (1, 0)
 
 
 def test_stop():
-    _, link, _ = run({5: Stop()})
-    assert len(link.reports) == 5
+    _, channel, _ = run({5: Stop()})
+    assert len(channel.reports) == 5
 
 
-def test_a_place_is_told_when_nothing_is_unsent():
-    _, link, server = run({2: Deposit()}, push_every=3)
-    place = link.told[link.told.index(link.reports[1]) + 1]
-    assert place.position == link.reports[1].position
-    assert link.reports[1].sums.chunks == 3
-    assert server.answer().updates == len(link.reports)
+def test_a_state_is_sent_when_everything_is_pushed():
+    _, channel, server = run({2: StateRequest()}, push_every=3)
+    state = channel.sent[channel.sent.index(channel.reports[1]) + 1]
+    assert state.position == channel.reports[1].position
+    assert channel.reports[1].sums.chunks == 3
+    assert server.counts().updates == len(channel.reports)
 
 
-def test_a_place_survives_a_checkpoint(tmp_path):
-    _, link, _ = run({4: Deposit()})
-    (place,) = [message for message in link.told if isinstance(message, Place)]
-    tensors, metadata = of_places([place])
+def test_a_state_survives_a_checkpoint(tmp_path):
+    _, channel, _ = run({4: StateRequest()})
+    (state,) = [message for message in channel.sent if isinstance(message, WorkerState)]
+    tensors, metadata = worker_states_to_save([state])
     write_tensors(tmp_path / "checkpoint.safetensors", tensors, metadata)
-    (again,) = load_places(tmp_path / "checkpoint.safetensors")
-    assert (again.utterances, again.round, again.position) == (place.utterances, place.round, place.position)
-    assert torch.equal(again.random, place.random)
-    for layer, other in zip(again.state, place.state, strict=True):
+    (again,) = load_worker_states(tmp_path / "checkpoint.safetensors")
+    assert (again.utterances, again.round, again.position) == (state.utterances, state.round, state.position)
+    assert torch.equal(again.random, state.random)
+    for layer, other in zip(again.state, state.state, strict=True):
         assert all(map(torch.equal, layer, other))
 
 
 def test_going_on_from_a_place_is_as_if_nothing_had_happened():
-    """The chunks after a place are those that the worker itself went on with, its states and draws as well.
+    """The chunks after a state are those that the worker itself went on with, its states and draws as well.
 
     The weights stay as they are, so that nothing else makes the losses.
     """
     still = replace(TRAINING, initial_lr=1e-30, final_lr=1e-30, reset_probability=0.5)
-    _, whole, _ = run({4: Deposit()}, training=still)
-    (place,) = [message for message in whole.told if isinstance(message, Place)]
-    _, rest, _ = run({}, place=place, training=still)
-    told = [(report.position, report.sums.loss) for report in whole.reports]
-    assert [(report.position, report.sums.loss) for report in rest.reports][: len(told) - 4] == told[4:]
+    _, whole, _ = run({4: StateRequest()}, training=still)
+    (state,) = [message for message in whole.sent if isinstance(message, WorkerState)]
+    _, rest, _ = run({}, state=state, training=still)
+    expected = [(report.position, report.sums.loss) for report in whole.reports]
+    assert [(report.position, report.sums.loss) for report in rest.reports][: len(expected) - 4] == expected[4:]
 
 
 def test_another_number_of_workers_begins_the_parts_anew(capsys):
     reader = synthetic.bits(7, -2)
-    two, three = partition(reader, 2), partition(reader, 3)
-    saved = [replace(place, round=4) for place in two]
-    assert resumed(saved, two) == saved
+    two, three = deal_out(reader, 2), deal_out(reader, 3)
+    saved = [replace(state, round=4) for state in two]
+    assert resume(saved, two) == saved
     assert capsys.readouterr().out == ""
-    assert resumed(saved, three) == [replace(place, round=5) for place in three]  # in an order of their own
+    assert resume(saved, three) == [replace(state, round=5) for state in three]  # in an order of their own
     assert "The checkpoint is of 2 workers: these 3 begin their parts of the data anew" in capsys.readouterr().out
-    assert resumed(saved, partition(synthetic.bits(6, -2), 2))[0].round == 5  # of other utterances
+    assert resume(saved, deal_out(synthetic.bits(6, -2), 2))[0].round == 5  # of other utterances

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from nnet.layers import reference
 from nnet.layers.lstm import LSTM, lstm
 
 T, S, D, C, P = 4, 3, 2, 5, 3
@@ -28,24 +29,6 @@ def weights(layer):
     return [w.W_x, w.W_r, w.b, w.w_c, w.W_m]
 
 
-def by_the_paper(x, state, W_x, W_r, b, w_c, W_m, clip):
-    """The equations, one frame at a time, differentiated by autograd."""
-    c, r = state
-    W_ix, W_fx, W_cx, W_ox = W_x.chunk(4)
-    W_ir, W_fr, W_cr, W_or = W_r.chunk(4)
-    b_i, b_f, b_c, b_o = b.chunk(4)
-    w_ic, w_fc, w_oc = w_c
-    outputs = []
-    for x_t in x:
-        i = torch.sigmoid(x_t @ W_ix.T + r @ W_ir.T + w_ic * c + b_i)
-        f = torch.sigmoid(x_t @ W_fx.T + r @ W_fr.T + w_fc * c + b_f)
-        c = (f * c + i * torch.tanh(x_t @ W_cx.T + r @ W_cr.T + b_c)).clamp(-clip, clip)
-        o = torch.sigmoid(x_t @ W_ox.T + r @ W_or.T + w_oc * c + b_o)
-        r = (o * torch.tanh(c)) @ W_m.T
-        outputs.append(r)
-    return torch.stack(outputs), (c, r)
-
-
 @pytest.mark.parametrize("clip", [50.0, 0.4])
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize("projection", [0, P])
@@ -63,16 +46,21 @@ def test_gradcheck(projection, peepholes, clip):
     assert torch.autograd.gradcheck(run, [value.detach().requires_grad_() for value in given])
 
 
-def test_equals_the_paper_with_autograd_when_cells_are_clipped():
-    layer = random_layer(P, clip=0.5, scale=2.0)
+@pytest.mark.parametrize("clip", [50.0, 0.5])
+@pytest.mark.parametrize("peepholes", [False, True])
+@pytest.mark.parametrize("projection", [0, P])
+def test_equals_the_equations_of_the_paper(projection, peepholes, clip):
+    layer = random_layer(projection, peepholes, scale=2.0)
     x, state = random_input(layer, frames=20)
     values = [x, *state, *weights(layer)]
     grads = []
-    for function in (lstm, by_the_paper):
-        x, c, r, *given = [value.detach().clone().requires_grad_() for value in values]
-        output, (c_T, r_T), *_ = function(x, (c, r), *given, 0.5)
+    for function in (lstm, reference.lstm):
+        x, c, r, *given = [None if value is None else value.detach().clone().requires_grad_() for value in values]
+        output, (c_T, r_T), *_ = function(x, (c, r), *given, clip)
+        assert (c_T.abs() == clip).any() == (clip < 1)
         loss = (output**2).sum() + c_T.sum() + (3 * r_T).sum()
-        grads.append([output, c_T, *torch.autograd.grad(loss, [x, c, r, *given])])
+        wanted = [value for value in (x, c, r, *given) if value is not None]
+        grads.append([output, c_T, *torch.autograd.grad(loss, wanted)])
     for ours, theirs in zip(*grads, strict=True):
         torch.testing.assert_close(ours, theirs)
 

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import multivariate_normal
 
 from nnet.config import ModelConfig
-from nnet.model import AcousticModel, initialise, log_posteriors, save_model
+from nnet.model import Network, initialise, log_posteriors, save_model
 from steps.acoustic.model import PRIOR_FLOOR, lang_entry, load_acoustic_model, log_priors, training_lang
 from steps.base.errors import InputError
 from steps.feats.reader import load_features
@@ -35,7 +35,7 @@ def test_network_is_divided_by_priors(copy):
     folder = copy("mono")
     about = json.loads((folder / "model.json").read_text())
     pdfs = about["num_pdfs"]
-    network = AcousticModel(ModelConfig(layers=1, cells=4), input_dim=3, num_pdfs=pdfs)
+    network = Network(ModelConfig(layers=1, cells=4), input_dim=3, num_pdfs=pdfs)
     initialise(network, seed=1)
     counts = np.random.default_rng(0).integers(1, 1000, pdfs).astype(float)
     save_model(

@@ -1,27 +1,13 @@
-"""What the coordinator asks of a way to run shards and workers: on one machine or on a cluster."""
+"""What the coordinator asks of the place where shards and workers run: this machine or a cluster."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from nnet.asgd.shard import Answer
-from nnet.asgd.worker import Job, Server
+from nnet.asgd.messages import Job, Server
+from nnet.asgd.shard import Counts
 from nnet.optimizer import OptimizerState
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A worker is no more.
-
-    Attributes
-    ----------
-    cause : str
-        As "exit code 1" or "signal 9".
-    """
-
-    cause: str
 
 
 class ShardBusyError(Exception):
@@ -31,28 +17,26 @@ class ShardBusyError(Exception):
 class Shards(Server, Protocol):
     """The shards as the coordinator sees them; `ShardBusyError` where one does not answer."""
 
-    def answer(self) -> Answer:
-        """Tell what the first shard counts."""
+    def counts(self) -> Counts:
+        """Return what the first shard counts."""
 
-    def state(self) -> tuple[Tensor, OptimizerState, Answer]:
+    def state(self) -> tuple[Tensor, OptimizerState, Counts]:
         """Copy the parameters, the optimizer's state and what the first shard counts, each slice whole in itself."""
 
     def halve(self, halvings: int) -> None:
         """Set how often the learning rate was halved."""
 
 
-class Crew(Protocol):
-    """The shards and workers of a run.
+class Backend(Protocol):
+    """Runs the shards and workers of a training."""
 
-    Attributes
-    ----------
-    shards : Shards
-    lost : tuple of exception classes
-        What any of the methods may raise when all of them are lost.
-    """
+    @property
+    def shards(self) -> Shards:
+        """The shards."""
 
-    shards: Shards
-    lost: tuple[type[Exception], ...]
+    @property
+    def lost_errors(self) -> tuple[type[Exception], ...]:
+        """What any of the methods may raise when all shards and workers are lost at once."""
 
     @property
     def workers(self) -> Collection[int]:

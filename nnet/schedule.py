@@ -1,0 +1,40 @@
+"""How the learning rate falls."""
+
+from nnet.checkpoint import Progress
+from nnet.config import TrainConfig
+
+NEWBOB_START, NEWBOB_STOP = 0.005, 0.001  # gains in dev frame accuracy below which halving starts, and training ends
+
+
+def learning_rate(config: TrainConfig, frames: int, planned: int, halvings: int = 0) -> float:
+    """Return the learning rate after `frames` of `planned` frames, and after so many halvings by ``newbob``.
+
+    Example
+    -------
+    >>> config = TrainConfig(initial_lr=0.01, final_lr=0.0001)
+    >>> round(learning_rate(config, frames=500, planned=1000), 6)
+    0.001
+    """
+    if config.schedule == "newbob":
+        return float(max(config.initial_lr / 2**halvings, config.final_lr))
+    return float(config.initial_lr * (config.final_lr / config.initial_lr) ** (frames / planned))
+
+
+def apply_newbob(progress: Progress, accuracy: float) -> None:
+    """Halve the learning rate, or end the training, after an epoch with this dev frame accuracy.
+
+    `progress` already counts the epoch; its `last_accuracy` is that of the epoch before.
+
+    Example
+    -------
+    >>> progress = Progress(epoch=2, last_accuracy=0.5)
+    >>> apply_newbob(progress, accuracy=0.502)  # less than 0.5 % better
+    >>> progress.halvings, progress.finished
+    (1, False)
+    """
+    if progress.epoch == 1:
+        return
+    gain = accuracy - progress.last_accuracy
+    progress.finished = progress.halving and gain < NEWBOB_STOP
+    progress.halving |= gain < NEWBOB_START
+    progress.halvings += progress.halving
