@@ -1,7 +1,6 @@
 """Workers and shards as Ray actors, placed over the nodes of a cluster."""
 
 import logging
-import os
 import socket
 import threading
 import time
@@ -10,10 +9,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
-
-os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a cluster that Ray starts here listens on loopback
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # and sends no statistics
-os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets any other process starve workers and shards
 
 import grpc
 import ray

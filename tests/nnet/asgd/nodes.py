@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-os.environ.setdefault("RAY_worker_niceness", "0")  # as nnet.asgd.cluster sets it; other tests would starve the actors
+os.environ.setdefault("RAY_worker_niceness", "0")  # as nnet.asgd sets it; other tests would starve the actors
 
 from ray.cluster_utils import Cluster
 

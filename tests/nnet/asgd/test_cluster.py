@@ -27,6 +27,7 @@ from tests.nnet.asgd.processes import (
     left_in_shared_memory,
     no_more_in_shared_memory,
     start,
+    stat,
     wait_for,
     wait_for_checkpoint,
     wait_for_training,
@@ -35,6 +36,7 @@ from tests.nnet.asgd.processes import (
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 WORKER, SHARD = "ray::WorkerActor", "ray::ShardActor"
+NICENESS = 16  # of what `stat` returns
 
 
 @contextmanager
@@ -184,12 +186,14 @@ def test_lost_node_stops_the_run(tmp_path):
 
 
 def test_cluster_of_this_machine_alone(tmp_path):
-    """None is there, so one is started; it listens on loopback only and ends with the run."""
+    """None is there, so one is started; it listens on loopback only, runs at our priority and ends with the run."""
     process = start("slow", tmp_path / "exp", "ray")
     wait_for_training(process, tmp_path / "exp")
     addresses = set().union(*map(listening, alive(process.pid)))
     assert addresses
     assert addresses <= LOOPBACK
+    actors = alive(process.pid, f"{WORKER}|{SHARD}")
+    assert {int(stat(pid)[NICENESS]) for pid in actors} == {os.nice(0)}  # else other processes starve them
     ended(process)
     end_all([process])
 
