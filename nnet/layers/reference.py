@@ -38,16 +38,19 @@ def lstm(
     w_ic, w_fc, w_oc = torch.zeros_like(c[:1]).expand(3, -1) if w_c is None else w_c
     outputs = []
     for x_t in x:
-        i = sigmoid(
-            x_t @ W_ix.T + r @ W_ir.T + w_ic * c + b_i
-        )  # i_t = σ(W_ix x_t + W_ir r_{t-1} + w_ic ∘ c_{t-1} + b_i)
-        f = sigmoid(
-            x_t @ W_fx.T + r @ W_fr.T + w_fc * c + b_f
-        )  # f_t = σ(W_fx x_t + W_fr r_{t-1} + w_fc ∘ c_{t-1} + b_f)
-        g = tanh(x_t @ W_cx.T + r @ W_cr.T + b_c)  #               g_t = tanh(W_cx x_t + W_cr r_{t-1} + b_c)
-        c = (f * c + i * g).clamp(-clip, clip)  #                  c_t = f_t ∘ c_{t-1} + i_t ∘ g_t
-        o = sigmoid(x_t @ W_ox.T + r @ W_or.T + w_oc * c + b_o)  # o_t = σ(W_ox x_t + W_or r_{t-1} + w_oc ∘ c_t + b_o)
-        m = o * tanh(c)  #                                         m_t = o_t ∘ tanh(c_t)
-        r = m if W_m is None else m @ W_m.T  #                     r_t = W_rm m_t
+        # i_t = σ(W_ix x_t + W_ir r_{t-1} + w_ic ∘ c_{t-1} + b_i)
+        i = sigmoid(x_t @ W_ix.T + r @ W_ir.T + w_ic * c + b_i)
+        # f_t = σ(W_fx x_t + W_fr r_{t-1} + w_fc ∘ c_{t-1} + b_f)
+        f = sigmoid(x_t @ W_fx.T + r @ W_fr.T + w_fc * c + b_f)
+        # g_t = tanh(W_cx x_t + W_cr r_{t-1} + b_c)
+        g = tanh(x_t @ W_cx.T + r @ W_cr.T + b_c)
+        # c_t = f_t ∘ c_{t-1} + i_t ∘ g_t
+        c = (f * c + i * g).clamp(-clip, clip)
+        # o_t = σ(W_ox x_t + W_or r_{t-1} + w_oc ∘ c_t + b_o)
+        o = sigmoid(x_t @ W_ox.T + r @ W_or.T + w_oc * c + b_o)
+        # m_t = o_t ∘ tanh(c_t)
+        m = o * tanh(c)
+        # r_t = W_rm m_t
+        r = m if W_m is None else m @ W_m.T
         outputs.append(r)
     return torch.stack(outputs), (c, r)

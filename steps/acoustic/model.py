@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nnet.model import Network
-from nnet.model import load_model, log_posteriors
+from nnet.model import Network, load_model, log_posteriors
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.output import writing
