@@ -137,8 +137,6 @@ name=$(basename "$nnet" .yaml)
 [[ -z $lm || " ${passed[$recipe]} " != *' --lm '* ]] || own+=(--lm "$lm")
 shopt -s nullglob
 tables=("$root/recipes/$recipe"/*.tsv "$root/recipes/$recipe"/*.txt) # corrections, pronunciations
-# where there are none, this word keeps the skip hash of data stages that were run before
-((${#tables[@]})) || tables=("$root/recipes/$recipe/*.t[sx][vt]")
 for system in "${systems[@]}"; do # those up to the one that trains the network
   gmms+=("$system")
   [[ $system != "$gmm" ]] || break

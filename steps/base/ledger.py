@@ -1,24 +1,24 @@
 """Which steps of a plan are done.
 
 A step is done when its output exists and its key is that of its last run. The key is a hash of the module, the
-arguments, the content of files among them, the state of directories (names, sizes, times of files, and of the audio
-that a wav.scp names), and, where an earlier step wrote what an argument names, which run of it that was: rerunning a
-step reruns the steps that depend on it.
+arguments, the content of files among them (what a YAML file says, not its comments), the state of directories (names,
+sizes, times of files, and of the audio that a wav.scp names), and, where an earlier step wrote what an argument names,
+which run of it that was: rerunning a step reruns the steps that depend on it.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from steps.base.fields import split_fields, split_id
 from steps.base.output import fingerprint, locked, state
 from steps.base.plan import Stage
-
-FORMER_NAMES = {"realign": [f"realign{number}" for number in range(1, 100)]}  # in the entries of earlier versions
 
 # these options do not trigger a rerun, although network weights can differ
 NOT_IN_KEY = ("--nj", "--threads", "--workers", "--cluster")
@@ -37,18 +37,11 @@ class Ledger:
 
     def entry(self, stage: Stage) -> dict[str, Any]:
         """What is known of the stage's last run; empty where there was none or its output is gone."""
-        if not stage.output.exists():
+        path = self.entry_path(stage)
+        if not path.exists() or not stage.output.exists():
             return {}
-        for path in (self.entry_path(stage), *self.former_entries(stage)):
-            if path.exists():
-                entry: dict[str, Any] = json.loads(path.read_text())
-                return entry
-        return {}
-
-    def former_entries(self, stage: Stage) -> list[Path]:
-        """The entries of the same output under names that the stage had in earlier versions."""
-        output = self.entry_path(stage).name.removeprefix(stage.name)
-        return [self.folder / (name + output) for name in FORMER_NAMES.get(stage.name, [])]
+        entry: dict[str, Any] = json.loads(path.read_text())
+        return entry
 
     def relative(self, path: Path) -> str:
         """A path as it stands in keys, so that a work directory can be moved."""
@@ -98,6 +91,9 @@ def _made_by(path: Path, earlier: Sequence[tuple[Stage, str]]) -> list[str]:
 
 
 def _content(path: Path) -> str:
+    if path.suffix == ".yaml":
+        with suppress(yaml.YAMLError, UnicodeDecodeError):  # the stage itself says what is wrong with it
+            return fingerprint(yaml.safe_load(path.read_text(encoding="utf-8")))
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -46,8 +46,7 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     """
     log = ledger.work / "exp" / "log" / f"{ledger.entry_path(stage).stem}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    for entry_path in (ledger.entry_path(stage), *ledger.former_entries(stage)):
-        entry_path.unlink(missing_ok=True)
+    ledger.entry_path(stage).unlink(missing_ok=True)
     start = time.monotonic()
     with naming(log), log.open("w", encoding="utf-8") as file:
         print("# python", shlex.join(stage.command), file=file, flush=True)
