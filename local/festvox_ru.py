@@ -11,7 +11,7 @@ from local.summary import print_summary
 from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.output import only_writer, output_dir
-from steps.corpus.ctm import place, write_ctm
+from steps.corpus.ctm import position_in_recording, write_ctm
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.corpus.split import stable_split
 
@@ -111,7 +111,7 @@ def prepare_festvox_ru(corpus: Path, data: Path) -> None:
         write_data_dir(data / name, part)
     write_dict_dir(data / "local/dict", entries(lexicon))
     tokens = {utterance: [phone.text for phone in phones] for utterance, phones in labels.items()}
-    times = ((place(utterance), phone) for utterance, phones in labels.items() for phone in phones)
+    times = ((position_in_recording(utterance), phone) for utterance, phones in labels.items() for phone in phones)
     write_ctm(data / "local/reference/phones.ctm", times)
     write_data_dir(data / "local/phones", replace(whole, text={utt: " ".join(said) for utt, said in tokens.items()}))
     inventory = {SILENCE, *(phone for said in tokens.values() for phone in said)}

@@ -9,7 +9,7 @@ from steps.ali.directory import read_aligned
 from steps.ali.labels import labeller_of
 from steps.base.cli import command
 from steps.base.errors import InputError
-from steps.corpus.ctm import place
+from steps.corpus.ctm import position_in_recording
 from steps.corpus.data_dir import read_data_dir, read_utterance_audio
 from steps.reporting.alignment_picture import draw, reference_tokens
 from steps.reporting.drawing import check_format, save_figure
@@ -61,7 +61,7 @@ def plot_alignment(
     labeller = labeller_of(aligned, lang)
     labels = labeller.labels(utterance, aligned.text[utterance], aligned[utterance])
     tiers = labeller.tiers(labels)
-    place(utterance, recordings)  # an error where the data is another set's
+    position_in_recording(utterance, recordings)  # an error where the data is another set's
     if reference is not None:
         tiers["reference"] = reference_tokens(reference, utterance, recordings, labels.end)
     samples, rate = read_utterance_audio(recordings, utterance, allow_commands)

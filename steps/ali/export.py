@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steps.ali.labels import Labeller, Labels
 from steps.base.errors import os_error_text
-from steps.corpus.ctm import Place, Token, place, write_ctm
+from steps.corpus.ctm import RecordingPosition, Token, position_in_recording, write_ctm
 from steps.corpus.data_dir import DataDir, file_name
 from steps.corpus.textgrid import write_textgrid
 
@@ -31,7 +31,7 @@ def write_labels(
         Utterance -> why its TextGrid could not be written; the others are.
     """
     for kind in Labels._fields:
-        write_ctm(folder / f"{kind}.ctm", _placed(labels, kind, data))
+        write_ctm(folder / f"{kind}.ctm", _with_positions(labels, kind, data))
     unwritten = {}
     for utterance, found in labels.items():
         try:
@@ -41,8 +41,10 @@ def write_labels(
     return unwritten
 
 
-def _placed(labels: Mapping[str, Labels], kind: str, data: DataDir | None) -> Iterator[tuple[Place, Token]]:
+def _with_positions(
+    labels: Mapping[str, Labels], kind: str, data: DataDir | None
+) -> Iterator[tuple[RecordingPosition, Token]]:
     """Give words or phones with their times in the recordings."""
     for utterance, found in labels.items():
-        where = place(utterance, data)
+        where = position_in_recording(utterance, data)
         yield from ((where, token) for token in where.shifted(getattr(found, kind)))

@@ -20,7 +20,7 @@ class Token(NamedTuple):
     confidence: float = 1.0
 
 
-class Place(NamedTuple):
+class RecordingPosition(NamedTuple):
     """Where an utterance is: in which recording, in which of its channels, and from which second on."""
 
     recording: str
@@ -32,7 +32,7 @@ class Place(NamedTuple):
         return [token._replace(start=token.start + self.start, end=token.end + self.start) for token in tokens]
 
 
-def place(utterance: str, data: DataDir | None = None) -> Place:
+def position_in_recording(utterance: str, data: DataDir | None = None) -> RecordingPosition:
     """Where an utterance is; a recording of its own without a data directory.
 
     Raises
@@ -42,20 +42,20 @@ def place(utterance: str, data: DataDir | None = None) -> Place:
 
     Example
     -------
-    >>> place("anna-1")
-    Place(recording='anna-1', channel='1', start=0.0)
+    >>> position_in_recording("anna-1")
+    RecordingPosition(recording='anna-1', channel='1', start=0.0)
     """
     if data is None:
-        return Place(utterance, "1", 0.0)
+        return RecordingPosition(utterance, "1", 0.0)
     if utterance not in data.utt2spk:
         raise InputError(f"{data.path}: there is no utterance '{utterance}', which is aligned; is it another set's?")
     recording = data.recording(utterance)
     channel = "AB"[data.channels[recording]] if recording in data.channels else "1"
     segment = data.segments.get(utterance)
-    return Place(recording, channel, segment.start if segment else 0.0)
+    return RecordingPosition(recording, channel, segment.start if segment else 0.0)
 
 
-def write_ctm(path: Path, tokens: Iterable[tuple[Place, Token]]) -> None:
+def write_ctm(path: Path, tokens: Iterable[tuple[RecordingPosition, Token]]) -> None:
     """Write lines of ``recording channel start duration token confidence``, by recording, channel and time.
 
     Times have four decimals: with Kaldi's usual two, frames' boundaries would be rounded.
@@ -63,7 +63,7 @@ def write_ctm(path: Path, tokens: Iterable[tuple[Place, Token]]) -> None:
     Parameters
     ----------
     path : Path
-    tokens : iterable of (Place, Token)
+    tokens : iterable of (RecordingPosition, Token)
         With times in the recording.
     """
     rows = sorted(tokens, key=lambda row: (row[0].recording, row[0].channel, row[1].start, row[1].end))
@@ -71,7 +71,7 @@ def write_ctm(path: Path, tokens: Iterable[tuple[Place, Token]]) -> None:
         part.write_text("".join(_line(place, token) for place, token in rows), encoding="utf-8")
 
 
-def _line(place: Place, token: Token) -> str:
+def _line(place: RecordingPosition, token: Token) -> str:
     start, end = round(token.start, 4), round(token.end, 4)  # so that what touches does so in the file as well
     return f"{place.recording} {place.channel} {start:.4f} {end - start:.4f} {token.text} {token.confidence:.4f}\n"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from steps.ali.directory import Aligned, AlignedSet
 from steps.ali.durations import Durations, Occurrence, occurrences, phone_durations
 from steps.ali.labels import Labeller
-from steps.corpus.ctm import place
+from steps.corpus.ctm import position_in_recording
 from steps.corpus.data_dir import DataDir
 
 Row = dict[str, Any]
@@ -41,7 +41,7 @@ def describe_alignment(
     rows = [utterance_row(utterance, found, medians, labeller) for utterance, found in aligned.items()]
     if recordings:
         for row in rows:
-            row |= place(row["utterance"], recordings)._asdict()
+            row |= position_in_recording(row["utterance"], recordings)._asdict()
     return {
         "aligned": len(rows),
         **totals(rows),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from steps.base.errors import InputError
-from steps.corpus.ctm import Token, place, read_ctm
+from steps.corpus.ctm import Token, position_in_recording, read_ctm
 from steps.corpus.data_dir import DataDir
 
 LINE = 4.0  # seconds at most in one line of the picture
@@ -42,7 +42,7 @@ def reference_tokens(reference: Path, utterance: str, data: DataDir, end: float)
         When the file has none.
     """
     tokens = read_ctm(reference)
-    for where in (place(utterance, data), place(utterance)):
+    for where in (position_in_recording(utterance, data), position_in_recording(utterance)):
         channels = {channel: found for (recording, channel), found in tokens.items() if recording == where.recording}
         if not channels:
             continue
@@ -54,7 +54,7 @@ def reference_tokens(reference: Path, utterance: str, data: DataDir, end: float)
         chosen = channels.get(where.channel, next(iter(channels.values())))
         inside = [t._replace(start=t.start - where.start, end=t.end - where.start) for t in chosen]
         return [t for t in inside if t.end > 0 and t.start < end]
-    recording = place(utterance, data).recording
+    recording = position_in_recording(utterance, data).recording
     raise InputError(f"{reference}: it has neither the recording '{recording}' nor the utterance '{utterance}'")
 
 

@@ -30,7 +30,7 @@ from steps.ali.boundaries import Agreement, agreement, boundary_offsets
 from steps.align import align_data
 from steps.base.errors import InputError
 from steps.base.output import output_dir
-from steps.corpus.ctm import Token, place, read_ctm, write_ctm
+from steps.corpus.ctm import Token, position_in_recording, read_ctm, write_ctm
 from steps.corpus.data_dir import DataDir, subset, write_data_dir
 from steps.feats.options import FbankOptions, MfccOptions
 from steps.gmm.em import EmOptions
@@ -118,7 +118,7 @@ def write_data(spoken: Path, data: Path) -> None:
     write_data_dir(data / "train", subset(whole, whole.utterances[TEST:]))
     phones = {phone for said in text.values() for phone in said.split()}
     write_dict_dir(data / "local/dict", entries({phone: [(phone,)] for phone in phones}))
-    tokens = ((place(utterance), phone) for utterance in test for phone in labels[utterance])
+    tokens = ((position_in_recording(utterance), phone) for utterance in test for phone in labels[utterance])
     write_ctm(data / "local/reference/phones.ctm", tokens)
 
 

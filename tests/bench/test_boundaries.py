@@ -9,7 +9,7 @@ import pytest
 
 from local.dict_dir import entries, write_dict_dir
 from steps.base.errors import InputError
-from steps.corpus.ctm import Token, place, write_ctm
+from steps.corpus.ctm import Token, position_in_recording, write_ctm
 from tests.bench import boundaries
 from tests.steps import synthetic
 
@@ -33,7 +33,7 @@ def workdir(tmp_path_factory):
 
 
 def write_reference(data, utterances):
-    times = ((place(utterance), phone) for utterance, phones in utterances.items() for phone in phones)
+    times = ((position_in_recording(utterance), phone) for utterance, phones in utterances.items() for phone in phones)
     write_ctm(data / "local/reference/phones.ctm", times)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.base.errors import InputError
-from steps.corpus.ctm import Place, Token, place, read_ctm, write_ctm
+from steps.corpus.ctm import RecordingPosition, Token, position_in_recording, read_ctm, write_ctm
 from steps.corpus.data_dir import DataDir, Segment
 
 SEGMENTS = {"u1": Segment("call", 1.5, 3.0), "u2": Segment("call", 7.25, -1), "u3": Segment("talk", 0.0, 2.0)}
@@ -17,18 +17,21 @@ DATA = DataDir(
 
 
 def test_places():
-    assert place("u1", DATA) == Place("call", "B", 1.5)
-    assert place("u3", DATA) == Place("talk", "1", 0.0)
+    assert position_in_recording("u1", DATA) == RecordingPosition("call", "B", 1.5)
+    assert position_in_recording("u3", DATA) == RecordingPosition("talk", "1", 0.0)
     recordings = DataDir(Path("data"), {"r": "r.wav"}, {}, {"r": "r"})
-    assert place("r", recordings) == place("r") == Place("r", "1", 0.0)
+    assert position_in_recording("r", recordings) == position_in_recording("r") == RecordingPosition("r", "1", 0.0)
     with pytest.raises(InputError, match=r"^data: there is no utterance 'u4', which is aligned; is it another set's"):
-        place("u4", DATA)
+        position_in_recording("u4", DATA)
 
 
 def test_lines(tmp_path):
     path = tmp_path / "new" / "words.ctm"
     tokens = [("u2", Token("später", 0.0, 0.1175, 0.25)), ("u1", Token("b", 0.5, 0.75)), ("u1", Token("a", 0.1, 0.5))]
-    write_ctm(path, [(where := place(utterance, DATA), *where.shifted([token])) for utterance, token in tokens])
+    write_ctm(
+        path,
+        [(where := position_in_recording(utterance, DATA), *where.shifted([token])) for utterance, token in tokens],
+    )
     assert path.read_text(encoding="utf-8") == (
         "call B 1.6000 0.4000 a 1.0000\ncall B 2.0000 0.2500 b 1.0000\ncall B 7.2500 0.1175 später 0.2500\n"
     )
@@ -39,7 +42,7 @@ def test_what_touches_does_so_in_the_file(tmp_path_factory, times, confidence):
     path = tmp_path_factory.mktemp("ctm") / "words.ctm"
     times = sorted(times)
     tokens = [Token(f"w{i}", a, b, confidence) for i, (a, b) in enumerate(pairwise(times))]
-    write_ctm(path, [(Place("r", "1", 0.0), token) for token in tokens])
+    write_ctm(path, [(RecordingPosition("r", "1", 0.0), token) for token in tokens])
     [(key, found)] = read_ctm(path).items()
     assert key == ("r", "1")
     for token, again in zip(tokens, found, strict=True):
@@ -52,7 +55,7 @@ def test_what_touches_does_so_in_the_file(tmp_path_factory, times, confidence):
 
 def test_other_spaces_than_asciis_are_part_of_words(tmp_path):
     path = tmp_path / "words.ctm"
-    write_ctm(path, [(Place("r", "1", 0.0), Token("5\u00a0000\u2028\x85", 0.5, 0.75))])
+    write_ctm(path, [(RecordingPosition("r", "1", 0.0), Token("5\u00a0000\u2028\x85", 0.5, 0.75))])
     assert read_ctm(path) == {("r", "1"): [Token("5\u00a0000\u2028\x85", 0.5, 0.75)]}
 
 
