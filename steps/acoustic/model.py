@@ -18,16 +18,11 @@ from steps.base.files import read_json
 from steps.base.output import writing
 from steps.gmm.gmm import DiagGmms, log_likelihoods, read_gmms, write_gmms
 from steps.gmm.system import System
-from steps.gmm.transforms import (
-    Transform,
-    read_transform,
-    write_transform,
-)
+from steps.gmm.transforms import Transform, read_transform, write_transform
 from steps.hmm.joins import states_of
 from steps.hmm.transitions import TransitionModel, read_transition_model, write_transition_model
 
 PRIOR_FLOOR = 1e-5
-ADAPTED = "adapt.json"  # beside speakers' transforms: the model that they are for
 
 
 class Priors(NamedTuple):

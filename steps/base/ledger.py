@@ -92,7 +92,7 @@ def _made_by(path: Path, earlier: Sequence[tuple[Stage, str]]) -> list[str]:
 
 def _content(path: Path) -> str:
     if path.suffix == ".yaml":
-        with suppress(yaml.YAMLError, UnicodeDecodeError):  # the stage itself says what is wrong with it
+        with suppress(yaml.YAMLError, ValueError, TypeError):  # the stage itself says what is wrong with it
             return fingerprint(yaml.safe_load(path.read_text(encoding="utf-8")))
     digest = hashlib.sha256()
     with path.open("rb") as file:

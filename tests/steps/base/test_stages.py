@@ -50,6 +50,13 @@ def test_changed_comments_of_a_config_change_nothing(runner, plan, conf):
     assert "exp/mono" in runner.ran(plan())
 
 
+@pytest.mark.parametrize("content", ["1: a\nb: c\n", "day: 2026-01-01\n", "day: 2026-13-01\n", "a: [\n"])
+def test_a_config_that_no_stage_takes_is_left_to_the_stage(runner, plan, conf, content):
+    runner.ran(plan())
+    (conf / "mono.yaml").write_text(content)
+    assert runner.ran(plan()) == FROM_MONO
+
+
 def test_touched_config_and_other_nj_change_nothing(runner, plan, conf, done):
     os.utime(conf / "mono.yaml", (1, 1))
     assert runner.ran(plan(nj=7)) == []
