@@ -15,7 +15,7 @@ from steps.lang.table_hash import PHONES, check_same, phones_hash
 
 
 def tree_hash(folder: str | Path) -> str:
-    """Identify a model's pdf-ids and transition-ids by its phone-ids; `tree_phones` tells which phones these are."""
+    """Identify a model's pdf-ids and transition-ids by its phone-ids; `tree_phones` says which phones these are."""
     tree = read_json(Path(folder, "tree.json"), "pdfs")
     tree.pop("phones", None)
     return hashlib.sha256(Path(folder, "topo").read_bytes() + json.dumps(tree).encode()).hexdigest()[:16]
