@@ -15,13 +15,13 @@ class Masks:
     Parameters
     ----------
     bands : int
-        Frequency masks of each utterance.
+        Number of frequency masks of each utterance.
     band_width : int
-        Their largest width, in filters.
+        Largest width of a frequency mask, in filters.
     gaps : int
-        Time masks for every hundred frames.
+        Number of time masks for every hundred frames.
     gap_width : int
-        Their largest width, in frames.
+        Largest width of a time mask, in frames.
     """
 
     bands: Whole = 0

@@ -15,12 +15,12 @@ class ModelConfig:
     Parameters
     ----------
     kind : str
-        Of the layers: ``lstm``, the paper's; ``rnn``, recurrent without gates; ``dnn``, feed-forward on a window of
-        frames.
+        Kind of the layers: ``lstm``, the paper's; ``rnn``, recurrent without gates; ``dnn``, feed-forward on a window
+        of frames.
     layers : int
-        How many.
+        Number of layers.
     cells : int
-        Memory cells of each layer (and direction); units, where it is no LSTM.
+        Memory cells of each layer (and direction); of ``rnn`` and ``dnn``, units.
     projection : int
         Size of the recurrent projection of each layer (and direction); 0 for none.
     peepholes : bool
@@ -33,19 +33,19 @@ class ModelConfig:
         Output delay in frames: the network has seen frame t + delay when it labels frame t. It has to be 0 for networks
         that see the following frames anyway: ``dnn``, and every direction but ``forward``.
     left_context : int
-        Of those networks: frames before the ones that are labelled. ``dnn`` reads the window of 1 + left + right frames
-        at once; a bidirectional one starts that much earlier and later, where it is trained in chunks.
+        Frames before those that are labelled, for ``dnn`` and bidirectional networks. A ``dnn`` reads the window of
+        1 + left + right frames at once; a bidirectional network trained on chunks gets them around each chunk.
     right_context : int
-        Frames after them.
+        Frames after those that are labelled; see `left_context`.
     precision : str
-        Of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors that multiply it (AMX).
+        Precision of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors with AMX.
     dropout : float
         Probability with which a value of a layer's output is dropped in training.
     init : str
         ``uniform``: every weight from (-init_range, init_range), biases too, as in the paper. ``fan_in``: every matrix
         from (-1/√n, 1/√n) with n its number of columns, peepholes and biases zero.
     init_range : float
-        See `init`.
+        Range of the weights with init ``uniform``.
     forget_bias : float
         Added to the initial bias of the forget gates: a positive value lets a new network remember.
     """
@@ -101,7 +101,7 @@ class TrainConfig:
         not carry a state are trained on chunks in random order, each with the model's context around it; 0: on whole
         utterances.
     shuffle : int
-        Utterances out of which those chunks are drawn at a time.
+        Number of utterances from which chunks are drawn in random order.
     epochs : int
         Passes over the training data.
     loss : str
@@ -109,10 +109,10 @@ class TrainConfig:
     optimizer : str
         ``adam`` or ``sgd`` (with momentum).
     momentum : float
-        Of ``sgd``.
+        Momentum of ``sgd``.
     beta1 : float
-        Of ``adam``: decay of its mean of the gradients. Late gradients, as those of several workers, act like more of
-        it (Mitliagkas et al., "Asynchrony begets momentum", 2016).
+        Decay of the mean of the gradients in ``adam``. Stale gradients of several workers act like a larger value
+        (Mitliagkas et al., "Asynchrony begets momentum", 2016).
     initial_lr : float
         The learning rate at the first frame.
     final_lr : float
@@ -126,14 +126,14 @@ class TrainConfig:
     average : str
         Which epochs' weights are averaged in the end: the ``best`` by dev frame accuracy, or the ``last``.
     average_epochs : int
-        How many; 1 of the best is the best epoch.
+        Number of epochs that are averaged; with 1 and ``best``, the best epoch is taken.
     silence_weight : float
-        The weight of silence frames in the loss, beside 1 for the others; the priors count them so too.
+        Weight of silence frames in the loss and in the priors; that of other frames is 1.
     reset_probability : float
-        With which a stream starts a chunk from zero instead of the state that it carries. It reduces overfitting on
+        Probability that a stream starts a chunk with a zero state instead of the carried one. It reduces overfitting on
         small corpora.
     masks : Masks
-        Masks of SpecAugment on the training data.
+        SpecAugment masks of the training data.
     checkpoint_seconds : float
         A checkpoint is written this often, and after every epoch.
     log_seconds : float

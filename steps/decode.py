@@ -28,7 +28,7 @@ def decode(
     """Recognise the utterances of any data directory with a trained model and its graph.
 
     Writes OUT/text (a line an utterance: its id and the words), OUT/decode.json, and OUT/ali.scp with the transition-id
-    of each frame, as in an alignment directory. A killed run goes on where it was.
+    of each frame, as in an alignment directory. A killed run continues where it stopped.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ def decode(
     speakers : Path
         Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
     role : str
-        What it is for, as decode.json will say: test, a result that steps.score scores; tune, the same of a set that
-        scales were chosen on; pass, a first pass for steps.adapt, which is not scored.
+        Purpose of the decoding, for steps.score: test, a result; tune, a result on the set that scales were chosen on;
+        pass, a pass for steps.adapt, which is not scored.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int

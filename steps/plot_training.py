@@ -10,9 +10,9 @@ from steps.reporting.training import draw, read_run, run_names, table
 def plot_training(exps: list[Path], out: Path = Path("training.png"), title: str = "") -> None:
     """Draw the frame accuracy of several networks against training time and against the frames seen.
 
-    Reads EXP/train.jsonl of each model directory EXP; of a run under way, EXP.partial, what there is so far. The
-    picture shows dev after each epoch, and the training data in between (which dropout and masks make harder). The time
-    is that of training alone, without the evaluation of dev.
+    Reads EXP/train.jsonl of each model directory EXP. While a network is trained, give EXP.partial for it. The picture
+    shows dev after each epoch, and the training data in between (which dropout and masks make harder). The time is that
+    of training alone, without the evaluation of dev.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def plot_training(exps: list[Path], out: Path = Path("training.png"), title: str
     out : Path
         The picture; its suffix says the format: png, pdf, svg, ...
     title : str
-        Stands above it.
+        Title of the picture.
 
     Raises
     ------

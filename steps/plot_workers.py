@@ -12,8 +12,8 @@ from steps.reporting.workers import draw, table
 def plot_workers(exp: Path, out: Path = Path("workers.png")) -> None:
     """Draw the staleness of the gradients, each worker's speed, and its waiting for the shards.
 
-    Reads EXP/train.jsonl of a network that several workers trained; of a run under way, EXP.partial, what there is so
-    far. Staleness is the number of updates that a shard applied between a worker's pull and its push.
+    Reads EXP/train.jsonl of a network that several workers trained. While it is trained, give EXP.partial. Staleness
+    is the number of updates that a shard applied between a worker's pull and its push.
 
     Parameters
     ----------

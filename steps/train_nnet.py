@@ -52,7 +52,7 @@ def train_nnet(
     cluster: str = LOCAL,
     device: str = "cpu",
 ) -> None:
-    """Train a network on filterbanks and the pdfs of an alignment.
+    """Train a network on features and the pdfs of an alignment.
 
     Writes EXP/model.safetensors and model.json (all that decoding needs), train.jsonl, tensorboard/, config.yaml, cmd
     and environment.json. The weights of the best epoch by dev frame accuracy are kept, or the average of several.
@@ -66,7 +66,7 @@ def train_nnet(
     Parameters
     ----------
     feats : Path
-        Features of the training set, from steps.make_feats.
+        Features of the training set, from steps.make_feats: its filterbanks, or, of FEATS/TYPE, those of that type.
     dev_feats : Path
         Features of the dev set.
     lang : Path
@@ -84,16 +84,17 @@ def train_nnet(
     seed : int
         Seed of the weights, the order of the utterances, and dropout.
     threads : int
-        Processor cores to compute with, of each worker.
+        Processor cores of each worker.
     workers : int
         Processes of asynchronous SGD; 1 for plain training (on a cluster, for one worker there).
     asgd : AsgdConfig
         How several workers exchange gradients.
     cluster : str
-        Where workers and shards are: local, on this machine; ray, over the Ray cluster that it is a node of (or that
-        RAY_ADDRESS names, or a new one of this machine alone); ray://HOST:PORT, that of a Ray client server.
+        Where workers and shards run. local: on this machine. ray: on the Ray cluster that this machine is a node of,
+        else on the one that RAY_ADDRESS names, else on a new one of this machine alone. ray://HOST:PORT: on the cluster
+        of that Ray client server.
     device : str
-        Where one worker computes: cpu, or another device of torch's, as cuda.
+        Device that one worker computes on: cpu, or another one of torch, such as cuda.
     """
     asynchronous = workers > 1 or cluster != LOCAL
     check_pair(model, training)

@@ -20,10 +20,10 @@ class AsgdConfig:
     overlap : bool
         Whether a worker goes on computing while its gradient is pushed; it gets the new parameters a push later.
     tries : int
-        How often in a row a worker is started that fails before its first push; then the others take over its data.
+        A worker that fails this often in a row before its first push is given up; the others take over its data.
     stuck_seconds : float
-        A worker that has not reported for so long, and for twenty times its usual time, is killed and started again;
-        one that is starting has at least five minutes.
+        A worker that has not reported for this long, and for 20 times its usual interval, is killed and restarted.
+        While it starts, it has at least five minutes.
     share_streams : bool
         Whether the config's streams are divided among the workers. The learning rates are then multiplied by each
         worker's share of the streams (sgd) or by its square root (adam). Otherwise every worker has all streams and the

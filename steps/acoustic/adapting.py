@@ -57,9 +57,9 @@ def adapt(
     silence_weight : float
         Weight of the frames of silence.
     min_frames : float
-        A speaker with no more (weighted) frames keeps the features as they are.
+        A speaker with no more (weighted) frames than this gets no transform.
     iterations : int
-        Each starts with the Gaussians' shares of the frames as the one before has moved them.
+        Each computes the posteriors of the Gaussians from the features as the iteration before transformed them.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int

@@ -34,7 +34,8 @@ class _Parser(jsonargparse.ArgumentParser):
         sys.exit(f"error: {place}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
 
     def format_help(self, *formatter: Any) -> str:
-        return re.sub(r"Annotated\[(\w+),(\s+[^]]+)\]", r"\1,\2", super().format_help(*formatter))
+        text = super().format_help(*formatter).replace("`", "")  # the docstrings' marks of code
+        return re.sub(r"Annotated\[(\w+),(\s+[^]]+)\]", r"\1,\2", text)
 
 
 def _option_names(parser: jsonargparse.ArgumentParser) -> list[str]:

@@ -47,25 +47,25 @@ class EmOptions(Options):
     max_increase_iteration : int
         The mixtures grow in each iteration up to this one.
     num_gaussians : int
-        Gaussians in all when they have grown.
+        Total number of Gaussians after the mixtures have grown.
     realign_iterations : list of int
-        Iterations that begin with a new alignment; the others take the last one.
+        Iterations that begin with a new alignment; the others use the last one.
     mllt_iterations : list of int
         Iterations in which the features are decorrelated by MLLT.
     fmllr_iterations : list of int
         Iterations in which each speaker's features are moved towards the model (fMLLR).
     silence_weight : float
-        Of silence frames when fMLLR is estimated.
+        Weight of silence frames when fMLLR is estimated.
     min_frames : float
-        A speaker with no more (weighted) frames keeps the features as they are.
+        A speaker with no more (weighted) frames than this gets no transform.
     power : float
-        A pdf's share of the Gaussians goes with its number of frames to this power.
+        A pdf's share of the Gaussians is proportional to its number of frames to this power.
     boost_silence : float
         Likelihoods of silence are multiplied by this while aligning.
     initial_beam : float
         Beam of an alignment in the first iteration; later ones take `align.beam`.
     min_occupancy : float
-        A Gaussian with fewer frames is taken out.
+        A Gaussian with fewer frames is removed.
     max_failed : float
         The share of utterances that may fail to align before training stops.
     align : AlignOptions

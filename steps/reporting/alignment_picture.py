@@ -73,7 +73,7 @@ def draw(
     limits : (float, float)
         The part to draw, in seconds.
     title : str
-        Stands above.
+        Title of the picture.
     """
     lines = math.ceil((limits[1] - limits[0]) / LINE)
     line = (limits[1] - limits[0]) / lines

@@ -25,7 +25,8 @@ class SearchOptions(Options):
     max_active : int
         Maximum number of active tokens per frame; it has to exceed 20.
     retry_beam : float
-        Tried when no path reaches a final state; after that the best unfinished path is taken and the utterance listed.
+        Beam of a second search, when no path reaches a final state. Where it reaches none either, the best unfinished
+        path is taken and the utterance listed.
     """
 
     beam: Positive = 13.0
@@ -40,7 +41,7 @@ class DecodingScales(Options):
     Parameters
     ----------
     acoustic_scale : float
-        Of the acoustic log likelihoods, against a graph that has weight 1.
+        Weight of the acoustic log likelihoods; that of the graph is 1.
     insertion_penalty : float
         Cost of each word.
     silence_deweight : float

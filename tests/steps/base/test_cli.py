@@ -360,6 +360,21 @@ def test_a_number_of_a_config_file_out_of_range_is_refused(yaml):
         command(decode, ["d", "g", "m", "o", "--config", yaml("search: {beam: -1}")])
 
 
+def test_help_is_without_the_docstrings_marks_of_code(capsys):
+    def step(device: str = "cpu") -> None:
+        """Train on a device.
+
+        Parameters
+        ----------
+        device : str
+            One of ``cpu`` and `cuda`.
+        """
+
+    with pytest.raises(SystemExit):
+        command(step, ["--help"])
+    assert "One of cpu and cuda." in capsys.readouterr().out
+
+
 def test_help_tells_the_range(capsys):
     with pytest.raises(SystemExit):
         command(train_mono, ["--help"])
