@@ -105,7 +105,7 @@ done
   die "recipe $recipe declares no options: recipes/$recipe/options is missing; make it, empty if there are none"
 for ((i = 0; i < ${#own[@]}; i++)); do
   option=${own[i]} kind=${kinds["$recipe ${own[i]}"]-}
-  [[ -n $kind ]] || die "recipe $recipe has no option $option, but ${known[$recipe]:-none}"
+  [[ -n $kind ]] || die "recipe $recipe has no option $option; it has ${known[$recipe]:-none}"
   [[ $kind != - ]] || continue # a flag; of all others the value comes next
   value=${own[++i]}
   [[ $kind != *'|'* ]] || {

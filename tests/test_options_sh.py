@@ -62,8 +62,8 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--lm-name quadgram", "--lm-name is 'quadgram'; recipe asterisk has unigram bigram trigram, 1gram to 9gram"),
         ("--lm-name corpus", "--lm-name is 'corpus'; recipe asterisk has unigram bigram trigram, 1gram to 9gram"),
         ("--lm none.arpa", "--lm needs a file or directory; there is no 'none.arpa'"),
-        ("--recipe an4 --language en", "recipe an4 has no option --language, but --corpus"),
-        ("--train conf", "recipe asterisk has no option --train, but --language --corpus"),
+        ("--recipe an4 --language en", "recipe an4 has no option --language; it has --corpus"),
+        ("--train conf", "recipe asterisk has no option --train; it has --language --corpus"),
         ("--allow-commands", "recipe asterisk has no option --allow-commands"),
         ("--recipe custom --corpus conf", "recipe custom has no option --corpus"),
         (

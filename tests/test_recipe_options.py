@@ -54,9 +54,9 @@ def test_paths_are_absolute(run, tmp_path):
         ("--speaker eve", "--speaker is 'eve'; there are ann bob"),
         ("--speaker", "--speaker needs a value (see --help)"),
         ("--audio nowhere", "--audio needs a file or directory; there is no 'nowhere' (see --help)"),
-        ("--corpus conf", "recipe mine has no option --corpus, but --speaker --audio --raw"),
+        ("--corpus conf", "recipe mine has no option --corpus; it has --speaker --audio --raw"),
         ("--lm-name corpus", "--lm-name is 'corpus'; recipe mine has unigram bigram trigram, 1gram to 9gram, small"),
-        ("--recipe an4 --raw", "recipe an4 has no option --raw, but --corpus"),
+        ("--recipe an4 --raw", "recipe an4 has no option --raw; it has --corpus"),
     ],
 )
 def test_what_is_not_declared_is_refused(run, options, message):

@@ -29,6 +29,7 @@ class _Parser(jsonargparse.ArgumentParser):
     files = ""  # the config files on the command line, for the message
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        message = _plain(message)
         of_arguments = message.startswith(("unrecognized arguments", "the following arguments", "argument --"))
         place = "" if of_arguments else self.files
         sys.exit(f"error: {place}{message}{_suggestion(message, _option_names(self))}\n(--help lists all options)")
@@ -36,6 +37,22 @@ class _Parser(jsonargparse.ArgumentParser):
     def format_help(self, *formatter: Any) -> str:
         text = super().format_help(*formatter).replace("`", "")  # the docstrings' marks of code
         return re.sub(r"Annotated\[(\w+),(\s+[^]]+)\]", r"\1,\2", text)
+
+
+_WRONG_VALUE = (
+    r"""Parser key "([\w.]+)":\s+Expected a (?:<class '(\w+)'>|typing\.Literal\[([^]]+)\])\. """
+    r"Got value: (.*)"
+)
+
+
+def _plain(message: str) -> str:
+    """Say jsonargparse's error about a wrong value in the words of the other errors."""
+
+    def said(found: re.Match[str]) -> str:
+        name, kind, choices, value = found.groups()
+        return f"{name} is {value}; it has to be {f'one of {choices}' if choices else f'of type {kind}'}"
+
+    return re.sub(_WRONG_VALUE, said, message)
 
 
 def _option_names(parser: jsonargparse.ArgumentParser) -> list[str]:

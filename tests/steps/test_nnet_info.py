@@ -152,7 +152,7 @@ def test_file_of_all_groups_is_read(nnet):
         ("model: {cells: 0}", "cells is 0; it has to be 1 or more"),
         ("training: {epochs: 0}", "epochs is 0; it has to be 1 or more"),
         ("model: {cells: 3, cells: 4}", "'cells' is given twice"),
-        ("model: {kind: gru}", "Got value: gru"),
+        ("model: {kind: gru}", "model.kind is gru; it has to be one of 'lstm', 'rnn', 'dnn'"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(nnet, content, message):

@@ -5,7 +5,7 @@ import inspect
 import re
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import docstring_parser
 import pytest
@@ -146,7 +146,7 @@ def test_a_config_file_that_is_not_utf8_is_named(call, tmp_path):
         ("d f --allow", "unrecognized arguments: --allow"),
         ("d f g", "unrecognized arguments: g"),
         ("d", "required: feats"),
-        ("d f --nj three", "Parser key \"nj\":\n  Expected a <class 'int'>. Got value: three"),
+        ("d f --nj three", "error: nj is three; it has to be of type int"),
         ("d f --nj", "argument --nj: expected one argument"),
         ("d f --fbank.num_mel_bins 0", "error: num_mel_bins is 0; it has to be 1 or more"),
         ("d f --config none.yaml", "none.yaml"),
@@ -166,10 +166,7 @@ def test_wrong_arguments(call, line, message):
         ("njj: 3", "Option 'njj' is not accepted; did you mean 'nj'?"),
         ("fbank: {num_mel_bin: 3}", "does not accept option 'num_mel_bin'; did you mean 'fbank.num_mel_bins'?"),
         ("fbank: {zzz: 3}", "Group 'fbank' does not accept option 'zzz'; known are: allow_commands, data,"),
-        (
-            "fbank: {num_mel_bins: many}",
-            "Parser key \"fbank.num_mel_bins\":\n  Expected a <class 'int'>. Got value: many",
-        ),
+        ("fbank: {num_mel_bins: many}", "fbank.num_mel_bins is many; it has to be of type int"),
         ("fbank: [", "Problems parsing config"),
         ("nj: 1\nfbank: {num_mel_bins: 30}\nnj: 2\n", "'nj' is given twice\n  in \"<unicode string>\", line 3"),
         ("fbank:\n  num_mel_bins: 30\n  num_mel_bins: 31\n", "'num_mel_bins' is given twice"),
@@ -358,6 +355,14 @@ def test_numbers_out_of_range_are_refused_before_anything_is_read(function, opti
 def test_a_number_of_a_config_file_out_of_range_is_refused(yaml):
     with pytest.raises(SystemExit, match=r"^error: feats\.yaml: search\.beam is -1\.0; it has to be above 0$"):
         command(decode, ["d", "g", "m", "o", "--config", yaml("search: {beam: -1}")])
+
+
+def test_a_wrong_choice_lists_the_choices():
+    def step(role: Literal["tune", "test"] = "test") -> None:
+        """Decode."""
+
+    with pytest.raises(SystemExit, match="error: role is dev; it has to be one of 'tune', 'test'"):
+        command(step, ["--role", "dev"])
 
 
 def test_help_is_without_the_docstrings_marks_of_code(capsys):
