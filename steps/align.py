@@ -78,13 +78,13 @@ def align_data(
     before : Path
         Alignments of the same data that the model was trained on.
     max_shift : float
-        Stop when the mean shift of the boundaries from those is larger, in ms to either side.
+        Stop when the mean shift of the boundaries from those of --before is larger, in ms, in either direction.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
-    old = alignments_before(before, model) if before else None  # before the work: what is wrong is said at once
+    old = alignments_before(before, model) if before else None  # first, so that an error in them comes at once
     inputs = AlignmentInputs(
         data=data, lang=lang, model_dir=model, oov_to_unk=oov_to_unk, allow_commands=allow_commands, speakers=speakers
     )

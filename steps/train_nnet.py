@@ -131,7 +131,7 @@ def train_nnet(
 def what_defines(model: ModelConfig, training: TrainConfig, seed: int, asgd: AsgdConfig | None) -> dict[str, object]:
     """What a checkpoint has to be of, so that training may go on from it.
 
-    A loss that is not named is cross entropy, as before there was a choice: older checkpoints are still taken up.
+    Cross entropy is left out: checkpoints that name no loss are of cross entropy, and training continues from them.
     """
     training_options = asdict(training)
     if training.loss == "cross_entropy":

@@ -65,7 +65,7 @@ def check_same(what: str, one: Path, one_hash: str | None, other: Path, other_ha
     one, other : Path
         The files that are or carry the tables.
     one_hash, other_hash : str or None
-        The tables' hashes. None, as in files of Kaldi's or of an earlier version: that is said, and nothing compared.
+        The tables' hashes; None in files without one, such as Kaldi's: then nothing is compared, and a line says so.
     advice : str
         What to do when they differ.
 
@@ -76,7 +76,7 @@ def check_same(what: str, one: Path, one_hash: str | None, other: Path, other_ha
     """
     if one_hash is None or other_hash is None:
         without = other if other_hash is None else one
-        _say(f"{one} and {other}: not checked that their {what} are the same, {without} does not tell which it has")
+        _say(f"{one} and {other}: not checked that their {what} are the same, {without} has no hash of them")
     elif one_hash != other_hash:
         raise InputError(f"{one} and {other}: their {what} differ (hash {one_hash}, {other_hash}); {advice}")
 

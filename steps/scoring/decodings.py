@@ -59,7 +59,7 @@ def find_decodings(data: Path, exp: Path) -> dict[Key, Decoding]:
 def role_of(directory: Path, about: Mapping[str, Any]) -> str:
     """Say what a decoding is for: tune, test or pass.
 
-    decode.json says it. That of earlier versions does not; there the directory's name does, by its beginning.
+    Where decode.json has no role, the beginning of the directory's name says it.
 
     Example
     -------

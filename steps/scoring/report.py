@@ -70,8 +70,8 @@ def make_row(result: Score, characters: Counts, decode: Mapping[str, Any]) -> Ro
 def merge(old: Sequence[Row], new: Sequence[Row], dev: Collection[str]) -> list[Row]:
     """Put new rows in the place of old ones of the same key, and mark the chosen model.
 
-    Models are compared under the same language model, like on the same set: for each language model, the one with the
-    lowest word error rate on the sets of `dev` is chosen, on its rows of all sets (of equal ones, the first by name).
+    For each language model, the acoustic model with the lowest word error rate on the sets of `dev` is chosen (of equal
+    ones, the first by name), and all its rows are marked.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def merge(old: Sequence[Row], new: Sequence[Row], dev: Collection[str]) -> list[
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Lay out rows for reading; what rows of earlier versions lack is left blank."""
+    """Lay out rows for reading; the interval and the CER are blank in rows without them."""
     header = ["LM", "set", "model", "WER %", "95 % interval", "errors / words", "sub", "ins", "del", "CER %", "utts"]
     lines = [
         [
@@ -124,7 +124,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _utts(row: Row) -> str:
-    lost = len(row.get("missing", ()))  # rows that were written before there was this name have none
+    lost = len(row.get("missing", ()))
     return f"{row['utts'] - lost} of {row['utts']}" if lost else str(row["utts"])
 
 

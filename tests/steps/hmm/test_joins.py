@@ -130,7 +130,7 @@ def test_what_cannot_be_checked_is_said(work, old, exchanged, capsys):
     ali = old("mono_ali")
     check_lang(exchanged, ali)
     check_states(ali, work / "mono", "align again")
-    unknown = f"{ali}/tree.json does not tell which it has\n"
+    unknown = f"{ali}/tree.json has no hash of them\n"
     assert capsys.readouterr().out == (
         f"{exchanged}/phones.txt and {ali}/tree.json: not checked that their tables of phones are the same, {unknown}"
         f"{ali}/tree.json and {work}/mono/tree.json: not checked that their tables of phones are the same, {unknown}"

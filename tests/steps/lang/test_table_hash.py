@@ -43,7 +43,7 @@ def test_what_is_unknown_is_said_once_and_not_refused(tmp_path, capsys):
         check_same("tables of words", one, "0123", other, None, "make G again")
         check_same("tables of words", one, "0123", other, "0123", "make G again")
     assert capsys.readouterr().out == (
-        f"{one} and {other}: not checked that their tables of words are the same, {other} does not tell which it has\n"
+        f"{one} and {other}: not checked that their tables of words are the same, {other} has no hash of them\n"
     )
     with pytest.raises(
         InputError, match=r"words\.txt and .*G\.fst: their tables of words .* \(hash 0123, 4567\); make G again$"
