@@ -50,12 +50,13 @@ class OpenedOnce:
     -------
     >>> import pickle
     >>> from functools import cached_property
+    >>> from pathlib import Path
     >>> @dataclass(frozen=True)
     ... class Words(OpenedOnce):
     ...     path: str
     ...     @cached_property
     ...     def table(self):
-    ...         return open(self.path).read().split()
+    ...         return Path(self.path).read_text().split()
     >>> words = Words("/dev/null")
     >>> words.table, sorted(vars(words)), words.__getstate__()
     ([], ['path', 'table'], {'path': '/dev/null'})
