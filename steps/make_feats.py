@@ -30,7 +30,7 @@ from steps.corpus.data_dir import (
 from steps.corpus.sound import is_silent
 from steps.corpus.tables import write_table
 from steps.feats.ark import append_file, append_matrix, read_array
-from steps.feats.cmvn import speaker_stats
+from steps.feats.cmvn import signal_to_noise, speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, FeatureOptions, MfccOptions, check, to_json
 from steps.feats.reader import SILENT, say_resampled, say_short, say_silent
@@ -42,8 +42,9 @@ def make_feats(
     """Compute MFCC and log mel filterbanks of a data directory, or of each one in a folder.
 
     Writes FEATS/SET/mfcc and FEATS/SET/fbank: Kaldi data directories with feats.scp (neither normalised nor with
-    deltas), cmvn.scp (statistics per speaker), utt2spk, spk2utt, text, utt2dur, utt2num_frames, and feats.json with the
-    options. A set that was there is replaced when the new one is whole; the results do not depend on --nj.
+    deltas), cmvn.scp (statistics per speaker), utt2spk, spk2utt, text, utt2dur, utt2num_frames, utt2snr (the
+    signal-to-noise ratio in dB), and feats.json with the options. A set that was there is replaced when the new one is
+    whole; the results do not depend on --nj.
 
     Parameters
     ----------
@@ -97,6 +98,7 @@ def make_set(
         blocks = [subset(data, block) for block in split_into_blocks(data.utterances)]
         done = run(partial(_block, part, kinds, allow_commands), list(enumerate(blocks)), f"features of {out.name}")
         seconds = {utterance: value for block in done for utterance, value in block.seconds.items()}
+        noise = {utterance: f"{value:.1f}" for block in done for utterance, value in block.noise.items()}
         short, silent = ([utt for block in done for utt in getattr(block, name)] for name in ("short", "silent"))
         say_short(data.path, short, len(seconds))
         say_silent(data.path, silent)
@@ -105,6 +107,7 @@ def make_set(
             pieces = [block.pieces[options.type] for block in done]
             _write_dir(part / options.type, out / options.type, subset(data, seconds), seconds, pieces, options, run)
             write_left_out(part / options.type, lost)
+            write_table(part / options.type / "utt2snr", noise)
             if silent:
                 write_table(part / options.type / SILENT, dict.fromkeys(silent, ""))
             (part / options.type / "feats.json").write_text(json.dumps(to_json(options), indent=1) + "\n")
@@ -128,6 +131,7 @@ class _Block:
 
     pieces: dict[str, _Piece]  # by type
     seconds: dict[str, float] = field(default_factory=dict)
+    noise: dict[str, float] = field(default_factory=dict)  # signal-to-noise ratios, dB
     short: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
     rates: Counter[int] = field(default_factory=Counter)
@@ -147,6 +151,8 @@ def _block(part: Path, kinds: Sequence[FeatureOptions], allow_commands: bool, nu
         if is_silent(samples):
             done.silent.append(utterance)
         done.seconds[utterance] = len(samples) / rate
+        if (ratio := signal_to_noise(torch.from_numpy(features[kinds[-1].type]), kinds[-1])) is not None:
+            done.noise[utterance] = ratio
         for kind, matrix in features.items():
             piece = done.pieces[kind]
             piece.offsets[utterance] = append_matrix(piece.ark, utterance, matrix)

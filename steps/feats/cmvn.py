@@ -116,18 +116,43 @@ def speech_frames(levels: Tensor, lowest: float) -> Tensor:
         The frames' numbers, ascending.
     """
     levels = levels.double()
-    noisy = levels[levels > lowest + 1e-3]
-    if not len(noisy):
+    found = _speech_and_noise(levels, lowest)
+    if found is None or found[0] - found[1] < CONTRAST:
         return torch.zeros(0, dtype=torch.long)
-    without_clicks = levels.clamp(max=levels.topk(min(CLICK, len(levels))).values[-1])
-    power = (without_clicks - without_clicks.max()).exp()
-    speech_level = (power @ without_clicks) / power.sum()
-    noise_level = noisy.kthvalue(1 + int(QUIET * len(noisy))).values
-    if speech_level - noise_level < CONTRAST:
-        return torch.zeros(0, dtype=torch.long)
+    speech_level, noise_level = found
     speech = levels >= torch.maximum((speech_level + noise_level) / 2, speech_level - RANGE)
     wanted = min(len(levels), round((1 + PAUSES) * speech.sum().item()))
     return levels.topk(wanted).indices.sort().values
+
+
+def _speech_and_noise(levels: Tensor, lowest: float) -> tuple[Tensor, Tensor] | None:
+    """The levels of speech and of noise, see `speech_frames`; None for digital silence."""
+    noisy = levels[levels > lowest + 1e-3]
+    if not len(noisy):
+        return None
+    without_clicks = levels.clamp(max=levels.topk(min(CLICK, len(levels))).values[-1])
+    power = (without_clicks - without_clicks.max()).exp()
+    return (power @ without_clicks) / power.sum(), noisy.kthvalue(1 + int(QUIET * len(noisy))).values
+
+
+def signal_to_noise(features: Tensor, options: FeatureOptions) -> float | None:
+    """Estimate an utterance's signal-to-noise ratio, as the features see it.
+
+    It is the difference of the levels of speech and of noise that `speech_frames` finds.
+
+    Parameters
+    ----------
+    features : Tensor (T, D)
+        Neither normalised nor with deltas.
+    options : FbankOptions or MfccOptions
+
+    Returns
+    -------
+    float or None
+        In dB; None for digital silence.
+    """
+    found = _speech_and_noise(frame_levels(features, options).double(), digital_silence(options))
+    return None if found is None else (found[0] - found[1]).item() * 10 / math.log(10)
 
 
 def frame_levels(features: Tensor, options: FeatureOptions) -> Tensor:

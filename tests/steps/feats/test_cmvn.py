@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from steps.feats.cmvn import add_stats, apply_cmvn, cmvn_stats, frame_levels, online_stats, speaker_stats
+from steps.feats.cmvn import (
+    add_stats,
+    apply_cmvn,
+    cmvn_stats,
+    frame_levels,
+    online_stats,
+    signal_to_noise,
+    speaker_stats,
+)
 from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, MfccOptions
 from tests.bench.features import speech_like
@@ -133,3 +141,16 @@ def test_streaming_counts_what_came_so_far(options):
     for t in (0, 40, 100, len(features) - 1):
         torch.testing.assert_close(online[t], speaker_stats([features[: t + 1]], options))
     assert shift(online[-1], online[-50]) < 0.1  # half a second of pause or a whole one
+
+
+@pytest.mark.parametrize("options", [FbankOptions(), MfccOptions()])
+def test_ten_decibels_more_noise_are_ten_decibels_less_ratio(options):
+    speech, hiss = clean_speech(1), np.random.default_rng(2).standard_normal(len(clean_speech(1))).astype(np.float32)
+    level = np.abs(speech).max() / 1000
+    ratios = [signal_to_noise(raw(speech + level * 10 ** (dB / 20) * hiss, options), options) for dB in (0, 10, 20)]
+    assert np.diff(ratios) == pytest.approx([-10, -10], abs=1.5)
+
+
+def test_digital_silence_has_no_ratio():
+    options = FbankOptions()
+    assert signal_to_noise(raw(np.zeros(8000, np.float32), options), options) is None
