@@ -37,9 +37,9 @@ def boundary_offsets(reference: Sequence[Token], hypothesis: Sequence[Token]) ->
     >>> boundary_offsets(reference, hypothesis).round(3)
     array([ 0.02, -0.02])
     """
-    texts = ({"": " ".join(token.text for token in side)} for side in (reference, hypothesis))
+    ref_text, hyp_text = ({"": " ".join(token.text for token in side)} for side in (reference, hypothesis))
     matched, i, j = [], 0, 0
-    for ref, hyp in score(*texts).alignments[""]:
+    for ref, hyp in score(ref_text, hyp_text).alignments[""].pairs:
         if ref == hyp:
             matched.append((i, j))
         i, j = i + (ref != ""), j + (hyp != "")

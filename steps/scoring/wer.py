@@ -1,22 +1,46 @@
 """Word error rate: the errors of one alignment of each hypothesis with its reference."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
-import jiwer
 import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
 
 from steps.base.errors import InputError
 from steps.base.fields import split_fields
-from steps.corpus.spelling import nfc
-
-_SPLIT = jiwer.Compose([jiwer.ReduceToListOfListOfWords()])  # at single spaces
+from steps.corpus.spelling import WordTable
+from steps.scoring.edit_alignment import NO_WORD, Network, align_words, chain, count_pairs
+from steps.scoring.normalisation import Normaliser, Slot, Word
 
 Pair = tuple[str, str]  # a word of the reference and the one of the hypothesis opposite it; "" where there is none
 
 
-@dataclass(frozen=True)
-class Counts:
+class WordAlignment(NamedTuple):
+    """The words of an utterance, those of the hypothesis opposite those of the reference.
+
+    Attributes
+    ----------
+    reference, hypothesis : list of str
+        "" where there is no word.
+    letters : str
+        For each pair C (correct), S (substituted), I (inserted), D (deleted) or O (an optional word that is inserted:
+        neither an error nor a word of the reference).
+    """
+
+    reference: list[str]
+    hypothesis: list[str]
+    letters: str
+
+    @property
+    def pairs(self) -> Iterator[Pair]:
+        """The words opposite each other."""
+        return zip(self.reference, self.hypothesis, strict=True)
+
+
+class Counts(NamedTuple):
     """Words of the reference and the errors in them."""
 
     words: int
@@ -30,9 +54,29 @@ class Counts:
         return self.substitutions + self.insertions + self.deletions
 
     @property
+    def correct(self) -> int:
+        """Words that are neither substituted nor deleted."""
+        return self.words - self.substitutions - self.deletions
+
+    @property
     def wer(self) -> float:
-        """Errors in percent of the words; can exceed 100."""
+        """Errors in percent of the words; can exceed 100, and is infinite where words are inserted into nothing."""
+        if not self.words:
+            return float("inf") if self.errors else 0.0
         return 100 * self.errors / self.words
+
+
+def count(letters: Iterable[str]) -> Counts:
+    """Count words and errors of alignments.
+
+    Example
+    -------
+    >>> count(["CSID"])
+    Counts(words=3, substitutions=1, insertions=1, deletions=1)
+    """
+    joined = "".join(letters)
+    inserted = joined.count("I")
+    return Counts(len(joined) - inserted - joined.count("O"), joined.count("S"), inserted, joined.count("D"))
 
 
 @dataclass(frozen=True)
@@ -41,55 +85,48 @@ class Score:
 
     Attributes
     ----------
-    alignments : dict of list of Pair
-        For every utterance of the reference, sorted by id, its words and those opposite them.
+    alignments : dict of WordAlignment
+        For every utterance of the reference, sorted by id.
     missing : list of str
         Utterances without a hypothesis; all their words count as deleted.
-    respelled : dict of str to str
-        Words of the hypotheses that are right and in another Unicode form than in the references -> those of these.
+    above : dict of int
+        Utterance -> by how much its errors exceed the edit distance, where they do.
     """
 
-    alignments: dict[str, list[Pair]]
+    alignments: dict[str, WordAlignment]
     missing: list[str]
-    respelled: dict[str, str] = field(default_factory=dict)
+    above: dict[str, int]
 
-    @property
+    @cached_property
+    def counts(self) -> dict[str, Counts]:
+        """The counts of each utterance."""
+        return {utterance: count([found.letters]) for utterance, found in self.alignments.items()}
+
+    @cached_property
     def total(self) -> Counts:
         """The counts over all utterances."""
-        return count(pair for pairs in self.alignments.values() for pair in pairs)
+        return count(found.letters for found in self.alignments.values())
 
     @property
     def sentence_errors(self) -> int:
         """Number of utterances with at least one error."""
-        return sum(any(ref != hyp for ref, hyp in pairs) for pairs in self.alignments.values())
+        return sum(counts.errors > 0 for counts in self.counts.values())
 
 
-def count(pairs: Iterable[Pair]) -> Counts:
-    """Count words and errors of aligned words.
+def score(reference: Mapping[str, str], hypothesis: Mapping[str, str], normaliser: Normaliser | None = None) -> Score:
+    """Align every hypothesis with its reference as NIST's sclite does.
 
-    Example
-    -------
-    >>> count([("THE", "THE"), ("CAT", "BAT"), ("", "IS"), ("SAT", "")])
-    Counts(words=3, substitutions=1, insertions=1, deletions=1)
-    """
-    pairs = list(pairs)
-    return Counts(
-        words=sum(ref != "" for ref, _ in pairs),
-        substitutions=sum(ref != "" and hyp != "" and ref != hyp for ref, hyp in pairs),
-        insertions=sum(ref == "" for ref, _ in pairs),
-        deletions=sum(hyp == "" for _, hyp in pairs),
-    )
-
-
-def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
-    """Align every hypothesis with its reference by the fewest errors (Levenshtein's distance over words).
+    The errors are those of the alignment with the lowest cost, 4 for a substitution and 3 for an insertion or a
+    deletion. They can be more than the edit distance, which Kaldi's ``compute-wer`` counts: three substitutions cost
+    as much as two insertions and two deletions.
 
     Parameters
     ----------
     reference, hypothesis : mapping of str to str
-        Utterance id to its words, separated by spaces. A hypothesis may be empty. An utterance that has none was not
-        decoded: its words are deleted ones, as in Kaldi's ``compute-wer --mode=all``, and it is listed. Words are the
-        same that are so in composed Unicode (NFC); in an alignment both are then spelled as in the reference.
+        Utterance id to its words, separated by spaces; both may be empty. An utterance without a hypothesis was not
+        decoded: its words are deleted ones, as in Kaldi's ``compute-wer --mode=all``, and it is listed.
+    normaliser : Normaliser, optional
+        What counts as the same word; in any case Unicode is compared in its composed form (NFC).
 
     Returns
     -------
@@ -98,7 +135,7 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
     Raises
     ------
     InputError
-        For no reference at all, an empty one, and a hypothesis of an utterance that has none.
+        For no reference at all, or a hypothesis of an utterance that has none.
 
     Example
     -------
@@ -108,85 +145,143 @@ def score(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
     >>> result.missing
     ['u2']
     """
+    normaliser = normaliser or Normaliser()
+    references = {utterance: normaliser.reference(text) for utterance, text in reference.items()}
+    hypotheses = {utterance: normaliser.hypothesis(text) for utterance, text in hypothesis.items()}
+    return score_normalised(references, hypotheses)
+
+
+def score_normalised(reference: Mapping[str, Sequence[Slot]], hypothesis: Mapping[str, Sequence[Word]]) -> Score:
+    """Do what `score` does with texts that were brought into the form in which they are compared."""
     utterances = sorted(reference)
     if not utterances:
         raise InputError("there are no reference transcripts to score against")
-    for utt in utterances:
-        if not split_fields(reference[utt]):
-            raise InputError(f"utterance {utt} has an empty reference transcript; leave it out of the set's text")
-    unknown = sorted(set(hypothesis) - set(reference))
-    if unknown:
+    if unknown := sorted(set(hypothesis) - set(reference)):
         raise InputError(
             f"{len(unknown)} hypotheses have no reference transcript, the first is utterance {unknown[0]}; "
             "decode the data that the references belong to"
         )
-    words = jiwer.process_words(
-        [" ".join(split_fields(nfc(reference[utt]))) for utt in utterances],
-        [" ".join(split_fields(nfc(hypothesis.get(utt, "")))) for utt in utterances],
-        reference_transform=_SPLIT,
-        hypothesis_transform=_SPLIT,
-    )
-    spelled = {
-        utt: _pairs(split_fields(reference[utt]), split_fields(hypothesis.get(utt, "")), chunks)
-        for utt, chunks in zip(utterances, words.alignments, strict=True)
-    }
-    respelled = {hyp: ref for pairs in spelled.values() for ref, hyp in pairs if ref != hyp and nfc(ref) == nfc(hyp)}
-    return Score(
-        alignments={
-            utt: [(ref, ref if nfc(ref) == nfc(hyp) else hyp) for ref, hyp in pairs] for utt, pairs in spelled.items()
-        },
-        missing=[utt for utt in utterances if utt not in hypothesis],
-        respelled=respelled,
-    )
+    numbers: dict[str, int] = {}
+    alignments: dict[str, WordAlignment] = {}
+    above: dict[str, int] = {}
+    for utterance in utterances:
+        alignments[utterance] = align_texts(reference[utterance], hypothesis.get(utterance, ()), numbers)
+        if more := above_edit_distance(utterance, alignments[utterance]):
+            above[utterance] = more
+    return Score(alignments, [utterance for utterance in utterances if utterance not in hypothesis], above)
 
 
-def _pairs(reference: list[str], hypothesis: list[str], chunks: list[jiwer.AlignmentChunk]) -> list[Pair]:
-    pairs: list[Pair] = []
-    for chunk in chunks:
-        ref = reference[chunk.ref_start_idx : chunk.ref_end_idx]
-        hyp = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
-        pairs += zip(ref or [""] * len(hyp), hyp or [""] * len(ref), strict=True)
-    return pairs
+def respelled(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> dict[str, str]:
+    """Words of the hypotheses that are in the references in another Unicode form only -> that form."""
+    return WordTable(dict.fromkeys(_words_of(reference))).respelled(_words_of(hypothesis))
 
 
-def score_characters(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> Score:
-    """Score by characters instead of words; the space between two words is a character, ``_``.
-
-    Example
-    -------
-    >>> score_characters({"u1": "NO ONE"}, {"u1": "NOON"}).total
-    Counts(words=6, substitutions=0, insertions=0, deletions=2)
-    """
-    return score(_spell(reference), _spell(hypothesis))
+def _words_of(texts: Mapping[str, str]) -> set[str]:
+    return {word for text in texts.values() for word in split_fields(text)}
 
 
-def _spell(texts: Mapping[str, str]) -> dict[str, str]:
-    return {utt: " ".join("_".join(split_fields(nfc(text)))) for utt, text in texts.items()}
-
-
-def confidence_interval(result: Score, samples: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """Give the 95 % interval of the word error rate by drawing utterances with replacement.
-
-    Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004. It tells
-    what other utterances like these would give; with few speakers, other speakers differ more than that.
+def align_texts(slots: Sequence[Slot], words: Sequence[Word], numbers: dict[str, int]) -> WordAlignment:
+    """Align the words of a hypothesis with a reference.
 
     Parameters
     ----------
-    result : Score
-        Of U utterances.
-    samples : int
-        How many sets of U utterances are drawn.
-    seed : int
-        The same seed gives the same interval.
-
-    Returns
-    -------
-    tuple of float
-        Both ends, in percent.
+    slots : sequence of Slot
+        The reference.
+    words : sequence of Word
+        The hypothesis.
+    numbers : dict
+        Word -> number; new words are added.
     """
-    counts = [count(pairs) for pairs in result.alignments.values()]
-    errors = np.array([c.errors for c in counts])
-    words = np.array([c.words for c in counts])
-    draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=samples)
-    low, high = np.percentile(100 * (draws @ errors) / (draws @ words), [2.5, 97.5])
-    return float(low), float(high)
+    arcs, network = to_network(slots, numbers)
+    ids = np.array([numbers.setdefault(word.text, len(numbers)) for word in words], np.int64)
+    optional = np.array([word.optional for word in words], np.bool_)
+    reference, hypothesis, letters = [], [], []
+    for arc, at in align_words(network, ids, optional).tolist():
+        ref, hyp = "" if arc == NO_WORD else arcs[arc].text, "" if at < 0 else words[at].text
+        if arc == NO_WORD:
+            letter = "O" if words[at].optional else "I"
+        elif at < 0:
+            letter = "C" if arcs[arc].optional else "D"
+        else:
+            letter = "C" if ref == hyp else "S"
+        reference.append(ref)
+        hypothesis.append(hyp)
+        letters.append(letter)
+    return WordAlignment(reference, hypothesis, "".join(letters))
+
+
+def to_network(slots: Sequence[Slot], numbers: dict[str, int]) -> tuple[list[Word], Network]:
+    """Make the network of a reference, and list the words of its arcs; that of the start is empty."""
+    start = Word("")
+    if all(len(slot) == 1 and len(slot[0]) == 1 for slot in slots):
+        words = [slot[0][0] for slot in slots]
+        ids = [numbers.setdefault(word.text, len(numbers)) for word in words]
+        return [start, *words], chain(ids, [word.optional for word in words])
+    arcs, last = [start], [0]
+    before: list[list[int]] = [[]]
+    for slot in slots:
+        ends: list[int] = []
+        for alternative in slot:
+            came = last
+            for word in alternative:
+                arcs.append(word)
+                before.append(came)
+                came = [len(arcs) - 1]
+            ends += came
+        last = ends
+    ids = [NO_WORD, *(numbers.setdefault(word.text, len(numbers)) for word in arcs[1:])]
+    starts = np.cumsum([0, *map(len, before)])
+    flat = [arc for arcs_before in before for arc in arcs_before]
+    return arcs, Network(
+        np.array(ids, np.int64),
+        np.array([word.optional for word in arcs], np.bool_),
+        starts.astype(np.int64),
+        np.array(flat, np.int64),
+        np.array(last, np.int64),
+    )
+
+
+def above_edit_distance(utterance: str, found: WordAlignment) -> int:
+    """Give by how much the errors of an alignment exceed the fewest that any could have (Levenshtein's distance).
+
+    Raises
+    ------
+    InputError
+        When they are fewer than these, which cannot be.
+    """
+    fewest = Levenshtein.distance(*compared_words(found))
+    errors = count([found.letters]).errors
+    if errors < fewest:
+        raise InputError(f"utterance {utterance}: {errors} errors were counted, but its edit distance is {fewest}")
+    return errors - fewest
+
+
+def count_characters(result: Score) -> Counts:
+    """Count the errors of characters in what was scored by words; the space between two words is a character.
+
+    Of a reference with alternatives those words are taken that the hypothesis was aligned with.
+
+    Example
+    -------
+    >>> count_characters(score({"u1": "NO ONE"}, {"u1": "NOON"}))
+    Counts(words=6, substitutions=0, insertions=0, deletions=2)
+    """
+    total = np.zeros(4, np.int64)
+    for found in result.alignments.values():
+        reference, hypothesis = (_code_points(words) for words in compared_words(found))
+        total += count_pairs(chain(reference), hypothesis)
+    return Counts(*total.tolist())
+
+
+def _code_points(words: Sequence[str]) -> NDArray[np.int64]:
+    return np.frombuffer(" ".join(words).encode("utf-32-le"), np.uint32).astype(np.int64)
+
+
+def compared_words(found: WordAlignment) -> tuple[list[str], list[str]]:
+    """Give the words of the reference and of the hypothesis without optional ones that have none opposite them."""
+    pairs = [
+        (ref, hyp)
+        for (ref, hyp), letter in zip(found.pairs, found.letters, strict=True)
+        if letter != "O" and (letter != "C" or hyp)
+    ]
+    return [ref for ref, _ in pairs if ref], [hyp for _, hyp in pairs if hyp]

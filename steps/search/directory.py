@@ -52,6 +52,8 @@ def decode_into(
         "set": inputs.data.name,
         "role": role,
         "lm": inputs.about["lm"],
+        "data": str(inputs.data),
+        "graph": str(inputs.graph_dir),
         **vars(scales),
         "seed": model.seed,
         "utts": len(decoded.text),

@@ -10,6 +10,7 @@ import yaml
 from steps.adapt import adapt
 from steps.align import align_data
 from steps.decode import decode
+from steps.score import score
 from steps.train_mono import train_mono
 from steps.train_triphones import train_triphones
 from steps.tune import tune
@@ -26,6 +27,7 @@ CHANGED = {
     ("tri", train_triphones): "tree.num_leaves em.num_gaussians",
     ("lda_mllt", train_triphones): "tree.num_leaves em.num_gaussians em.mllt_iterations lda.dim",
     ("sat", train_triphones): "tree.num_leaves em.fmllr_iterations em.power",
+    ("score", score): "",
 }
 
 

@@ -2,7 +2,6 @@
 
 import random
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.fetch import apt_download, unpack_deb
 from steps.base.errors import InputError
-from steps.scoring.details import trn
-from steps.scoring.wer import Counts, confidence_interval, score, score_characters
+from steps.scoring.files import trn
+from steps.scoring.wer import Counts, count_characters, respelled, score
 
 WORDS = st.lists(st.sampled_from(["A", "B", "C", "*", "ñ"]), max_size=7)
 
@@ -30,40 +28,47 @@ def edit_distance(ref, hyp):
 
 
 @given(st.lists(st.tuples(WORDS.filter(len), WORDS), min_size=1, max_size=4))
-def test_errors_are_the_edit_distance(pairs):
+def test_errors_are_the_edit_distance_or_said_to_be_more(pairs):
     reference = {f"u{i}": " ".join(ref) for i, (ref, _) in enumerate(pairs)}
     hypothesis = {f"u{i}": " ".join(hyp) for i, (_, hyp) in enumerate(pairs)}
     result = score(reference, hypothesis)
     total = result.total
-    assert total.errors == sum(edit_distance(ref, hyp) for ref, hyp in pairs)
+    fewest = {f"u{i}": edit_distance(ref, hyp) for i, (ref, hyp) in enumerate(pairs)}
+    assert total.errors == sum(fewest.values()) + sum(result.above.values())
+    assert all(more > 0 and result.counts[utt].errors == fewest[utt] + more for utt, more in result.above.items())
     assert total.words == sum(len(ref) for ref, _ in pairs)
     assert result.sentence_errors == sum(ref != hyp for ref, hyp in pairs)
     for i, (ref, hyp) in enumerate(pairs):  # nothing lost or reordered in an alignment
-        aligned = result.alignments[f"u{i}"]
+        aligned = list(result.alignments[f"u{i}"].pairs)
         assert [r for r, _ in aligned if r] == ref
         assert [h for _, h in aligned if h] == hyp
         assert ("", "") not in aligned
 
 
 @given(st.lists(st.tuples(WORDS.filter(len), WORDS), min_size=1, max_size=4))
-def test_counts_are_jiwers(pairs):
+def test_jiwers_count_is_a_lower_bound(pairs):
     reference, hypothesis = ([" ".join(pair[i]) for pair in pairs] for i in (0, 1))
-    total = score(dict(enumerate(reference)), dict(enumerate(hypothesis))).total
+    result = score(dict(enumerate(reference)), dict(enumerate(hypothesis)))
     oracle = jiwer.process_words(reference, hypothesis)
-    assert total == Counts(sum(len(ref) for ref, _ in pairs), oracle.substitutions, oracle.insertions, oracle.deletions)
-    assert total.wer == pytest.approx(100 * oracle.wer)
-    characters = score_characters(dict(enumerate(reference)), dict(enumerate(hypothesis))).total
-    assert characters.wer == pytest.approx(100 * jiwer.cer(reference, hypothesis))
+    errors = oracle.substitutions + oracle.insertions + oracle.deletions
+    assert result.total.errors == errors + sum(result.above.values())
+    assert result.total.words == sum(len(ref) for ref, _ in pairs)
+    assert count_characters(result).wer >= 100 * jiwer.cer(reference, hypothesis) - 1e-9
+
+
+def test_three_substitutions_cost_what_two_insertions_and_two_deletions_do():
+    result = score({"u": "c b b c b b c a b a"}, {"u": "b b b c a a c c a"})
+    assert (result.total.errors, result.above) == (6, {"u": 1})
 
 
 def test_unicode_forms_of_a_word_are_the_same():
     composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
     reference, hypothesis = {"a": f"{composed} ONE"}, {"a": f"{decomposed} e\u0301te"}
     result = score(reference, hypothesis)
-    assert result.alignments == {"a": [(composed, composed), ("ONE", "e\u0301te")]}
-    assert result.respelled == {decomposed: composed}
-    assert score(reference, reference).respelled == {}
-    assert score_characters({"a": composed}, {"a": decomposed}).total == Counts(3, 0, 0, 0)
+    assert list(result.alignments["a"].pairs) == [(composed, composed), ("ONE", "\u00e9te")]
+    assert respelled(reference, hypothesis) == {decomposed: composed}
+    assert respelled(reference, reference) == {}
+    assert count_characters(score({"a": composed}, {"a": decomposed})) == Counts(3, 0, 0, 0)
     assert trn({"a": decomposed}) == trn({"a": composed})
 
 
@@ -71,7 +76,7 @@ def test_other_spaces_than_asciis_are_part_of_words():
     reference = {"a": "5\u00a0000 ONE"}
     assert score(reference, {"a": "5 000 ONE"}).total == Counts(2, 1, 1, 0)
     assert score(reference, reference).total == Counts(2, 0, 0, 0)
-    assert score_characters(reference, reference).total.words == 9
+    assert count_characters(score(reference, reference)).words == 9
 
 
 def test_missing_hypothesis_counts_as_deleted_and_is_listed():
@@ -98,7 +103,6 @@ def test_utterances_are_sorted_by_code_point():
     ("reference", "hypothesis", "message"),
     [
         ({}, {}, "no reference transcripts"),
-        ({"a": "ONE", "b": " "}, {"a": "ONE"}, "utterance b has an empty reference transcript"),
         ({"a": "ONE"}, {"a": "ONE", "d": "", "c": "X"}, "2 hypotheses have no reference.*first is utterance c"),
     ],
 )
@@ -107,36 +111,11 @@ def test_wrong_input(reference, hypothesis, message):
         score(reference, hypothesis)
 
 
-def test_confidence_interval():
-    rng = random.Random(1)
-    reference = {f"u{i:03}": " ".join("A" * rng.randint(3, 12)) for i in range(200)}
-    hypothesis = {utt: "".join(rng.choice("AAAAAAAAAB") if c == "A" else c for c in t) for utt, t in reference.items()}
-    result = score(reference, hypothesis)
-    low, high = confidence_interval(result)
-    assert (low, high) == confidence_interval(result)
-    assert low < result.total.wer < high
-    # 10 % independent substitutions: binomial, +-1.96 standard deviations
-    width = 2 * 1.96 * 100 * np.sqrt(0.1 * 0.9 / result.total.words)
-    assert high - low == pytest.approx(width, rel=0.25)
-
-
-def test_confidence_interval_of_a_perfect_set_is_zero():
-    assert confidence_interval(score({"a": "A", "b": "B"}, {"a": "A", "b": "B"})) == (0, 0)
-
-
-@pytest.fixture(scope="module")
-def sclite(tmp_path_factory) -> str:
-    """The installed sclite, or that of Debian's package, which is only unpacked."""
-    found = shutil.which("sclite", path="/usr/lib/sctk/bin") or shutil.which("sclite")
-    if found:
-        return found
-    folder = tmp_path_factory.mktemp("sctk")
-    try:
-        apt_download(["sctk"], folder)
-        unpack_deb(next(folder.glob("sctk_*.deb")), folder)
-    except InputError as error:
-        pytest.skip(f"sclite is not installed (apt-get install sctk), nor can it be downloaded here: {error}")
-    return str(folder / "usr/lib/sctk/bin/sclite")
+def test_words_recognised_in_an_empty_reference_count_as_inserted():
+    result = score({"a": "", "b": "ONE"}, {"a": "TWO", "b": "ONE"})
+    assert result.total == Counts(1, 0, 1, 0)
+    assert score({"a": ""}, {"a": "TWO"}).total.wer == float("inf")
+    assert score({"a": ""}, {"a": ""}).total.wer == 0
 
 
 def sclite_errors(sclite: str, reference: dict[str, str], hypothesis: dict[str, str], folder: Path) -> tuple[int, int]:
@@ -187,18 +166,9 @@ def test_errors_agree_with_sclite(sclite, rate, tmp_path):
     assert sclite_errors(sclite, reference, hypothesis, tmp_path) == (total.words, total.errors)
 
 
-def test_sclite_counts_no_fewer_errors_on_any_text(sclite, tmp_path):
-    """sclite weighs a substitution 4 and the others 3, so that on unrelated texts it can count more than the fewest."""
-    rng = random.Random(1)
-    texts = [{f"u-{i}": " ".join(rng.choices("ABCDEFGH", k=rng.randint(1, 12))) for i in range(500)} for _ in range(2)]
-    total = score(*texts).total
-    words, errors = sclite_errors(sclite, *texts, tmp_path)
-    assert words == total.words
-    assert total.errors <= errors <= 1.02 * total.errors
-
-
 def test_characters_with_a_meaning_to_sclite(sclite, tmp_path):
     words = [";", "A;B", "@", "A@", "{", "{A", "A{", "}", "/", "(", "(A)", "%A", "-A", "A-", "\\", "A\\;", "*", "<UNK>"]
+    words += [";;", "<", "<A", "(A", "A)", "שָׁלוֹם", "مَرْحَبًا", "n\u0303", "\u0b95\u0bcd"]  # right to left, combining marks
     reference = {f"u-{i}": f"{word} X {word} {word} Y" for i, word in enumerate(words)} | {"u-(1)": ";; A", "U-0": "A"}
     hypothesis = {f"u-{i}": f"{word} X {word}Z Y" for i, word in enumerate(words)} | {"u-(1)": "", "U-0": "a"}
     total = score(reference, hypothesis).total
