@@ -40,6 +40,7 @@ recipes=${folders[*]##*/} recipe=asterisk subfolder='' workdir=''
 systems=(mono tri lda_mllt sat) gmm=mono
 nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
+command_line=(./run.sh) # what makes the same results again: as given, without --stage and --stop-stage
 runner=() own=() tests=() gmms=() unknown_words=() allow=()
 
 # by recipe: its options, those that it takes from run.sh, its language models, and its part of the help
@@ -75,13 +76,13 @@ while (($#)); do
   case $option in
     --help | -h) usage; exit ;;
     --list | --dry-run) runner+=("$option"); shift; continue ;;
-    --oov-to-unk) unknown_words=("$option"); shift; continue ;;
+    --oov-to-unk) unknown_words=("$option") command_line+=("$option"); shift; continue ;;
     --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm | --realign) ;;
     --lm-name) ;;
     --nnet | --lm) kind=FILE ;;
     *)
       [[ -n $kind ]] || { usage >&2; die "unknown option '$option'; the known ones are listed above"; }
-      [[ $kind != - ]] || { own+=("$option"); shift; continue; } ;;
+      [[ $kind != - ]] || { own+=("$option") command_line+=("$option"); shift; continue; } ;;
   esac
   if [[ $kind == DIR || $kind == FILE ]]; then
     [[ -e $value ]] || die "$option needs a file or directory; there is no '$value' (see --help)"
@@ -97,6 +98,7 @@ while (($#)); do
     --test) tests+=("$(basename "$(realpath "$value")")") ;;&
     *) own+=("$option" "$value") ;;
   esac
+  [[ $option == --stage || $option == --stop-stage ]] || command_line+=("$option" "$2")
   shift 2
 done
 

@@ -112,5 +112,5 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
     fi
   done
   recognise "$network" "$graph" "$network"
-  stage score steps.score "$data" "$exp"
-} | python -m steps.base.stages "${runner[@]}" "$workdir"
+  stage score steps.score --config "$conf/score.yaml" "$data" "$exp"
+} | python -m steps.base.stages "${runner[@]}" "$workdir" -- "${command_line[@]}"

@@ -4,8 +4,6 @@ import importlib.metadata
 import json
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +25,7 @@ from nnet.train import train
 from steps.acoustic.model import lang_entry
 from steps.ali.directory import Alignments, copy_model_files, read_alignments
 from steps.base.cli import command
+from steps.base.environment import git_hash
 from steps.base.errors import InputError
 from steps.base.output import fingerprint, output_dir
 from steps.feats.options import NETWORK_TYPE
@@ -226,15 +225,6 @@ def describe_run(folder: Path, config: Mapping[str, object]) -> None:
         "seed": config["seed"],
     }
     (folder / "environment.json").write_text(json.dumps(environment, indent=1) + "\n")
-
-
-def git_hash() -> str | None:
-    """The commit of this program; None where there is no git or no repository."""
-    if shutil.which("git") is None:
-        return None
-    command_line = ["git", "rev-parse", "HEAD"]
-    git = subprocess.run(command_line, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return git.stdout.strip() or None
 
 
 if __name__ == "__main__":

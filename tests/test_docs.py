@@ -217,5 +217,5 @@ def test_what_the_documents_say_is_written(project):
     """The files that README and docs/results.md name."""
     exp = project / "recipes/asterisk/exp"
     decoded = exp / "lstmp/decode_bigram_test"
-    for file in (exp / "results.json", exp / "lstmp/train.jsonl", decoded / "wer.txt", decoded / "score.json"):
+    for file in (exp / "results.json", exp / "lstmp/train.jsonl", decoded / "wer", decoded / "summary.json"):
         assert file.is_file()

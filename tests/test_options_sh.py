@@ -27,6 +27,19 @@ def test_options_may_be_spelled_with_underscores(tmp_path):
     assert any("--oov-to-unk" in arguments for _, _, arguments in spelled)
 
 
+def test_the_command_line_is_kept_as_it_was_given():
+    """What makes the same results again: paths as given, spelled in one way, without what says where to begin."""
+    given = ["--recipe", "an4", "--corpus=docs", "--lm_name", "unigram", "--oov_to_unk", "--seed", "3"]
+    given += ["--stage", "nnet", "--stop-stage", "score", "--nj", "2", "--workdir", "my work", "--dry-run"]
+    show = 'source ./options.sh "$@"; printf "%s\\n" "${command_line[@]}"'
+    status, out, _ = call("bash", "-c", show, "run.sh", *given)
+    assert status == 0
+    kept = "./run.sh --recipe an4 --corpus docs --lm-name unigram --oov-to-unk --seed 3 --nj 2 --workdir"
+    assert out.splitlines() == [*kept.split(), "my work"]
+    status, out, _ = call("bash", "-c", show, "run.sh", "--recipe", "custom", "--train", "docs", "--allow-commands")
+    assert out.splitlines() == ["./run.sh", "--recipe", "custom", "--train", "docs", "--allow-commands"]
+
+
 @pytest.mark.parametrize("options", [["--frobnicate"], ["--frobnicate", "3"], ["--frobnicate=3"], ["-x"], ["lstmp"]])
 def test_unknown_option_lists_the_known_ones(options):
     errors = refused(*options)

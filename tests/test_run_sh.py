@@ -21,7 +21,10 @@ def test_the_stages_of_the_main_job():
         *("data", "feats", "lang", "mono", "align", "nnet", "graph", "decode", "score")
     ]
     assert commands[0] == ("data", "local.asterisk", [f"{ROOT}/recipes/asterisk/data"])
-    assert commands[-1][1:] == ("steps.score", [f"{ROOT}/recipes/asterisk/{name}" for name in ("data", "exp")])
+    assert commands[-1][1:] == (
+        "steps.score",
+        ["--config", f"{ROOT}/conf/score.yaml", f"{ROOT}/recipes/asterisk/data", f"{ROOT}/recipes/asterisk/exp"],
+    )
 
 
 def test_gmm_systems_up_to_the_one_that_is_asked_for():

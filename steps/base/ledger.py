@@ -43,6 +43,10 @@ class Ledger:
         entry: dict[str, Any] = json.loads(path.read_text())
         return entry
 
+    def entry_files(self) -> list[tuple[str, Path]]:
+        """The entries of all stages that were run, whatever their plan was: name of the stage and file of the entry."""
+        return [(path.name.partition("-")[0], path) for path in sorted(self.folder.glob("*.json"))]
+
     def relative(self, path: Path) -> str:
         """A path as it stands in keys, so that a work directory can be moved."""
         return os.path.relpath(path, self.work) if path.is_relative_to(self.work) else str(path)

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nnet.errors import naming
+from steps.base.environment import environment
 from steps.base.errors import InputError, os_error_text
 from steps.base.ledger import Ledger, only_run
 from steps.base.output import fingerprint, writing
@@ -33,8 +34,10 @@ def _end_with_runner() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
+def run_stage(stage: Stage, ledger: Ledger, key: str, run_command: Sequence[str]) -> None:
     """Run a stage, show its output and write it to ``exp/log``, and enter the stage as done.
+
+    The entry says when and with what it was run: `run_command` is the command line of run.sh.
 
     The stage has a session of its own, so Ctrl-C reaches the runner alone. The runner lets the stage save what it can
     and then ends it with all processes that it started.
@@ -47,7 +50,8 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     log = ledger.work / "exp" / "log" / f"{ledger.entry_path(stage).stem}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     ledger.entry_path(stage).unlink(missing_ok=True)
-    start = time.monotonic()
+    start, started = time.monotonic(), datetime.now()
+    made_with = {"command": list(run_command), **environment()}
     with naming(log), log.open("w", encoding="utf-8") as file:
         print("# python", shlex.join(stage.command), file=file, flush=True)
         process = subprocess.Popen(
@@ -79,7 +83,8 @@ def run_stage(stage: Stage, ledger: Ledger, key: str) -> None:
     now = datetime.now()
     with writing(ledger.entry_path(stage)) as part:
         entry = {"key": key, "run": fingerprint(key, now.isoformat()), "seconds": round(time.monotonic() - start, 1)}
-        entry |= {"ended": now.isoformat(timespec="seconds"), "command": stage.command}
+        entry |= {"started": started.isoformat(timespec="seconds"), "ended": now.isoformat(timespec="seconds")}
+        entry |= {"command": stage.command, "made_with": made_with}
         part.write_text(json.dumps(entry, indent=1))
 
 
@@ -102,7 +107,9 @@ def _ending(status: int) -> str:
     return f"was ended by {signal.Signals(-status).name}{memory}"
 
 
-def run(stages: Sequence[Stage], ledger: Ledger, first: int, last: int, forced: bool) -> None:
+def run(
+    stages: Sequence[Stage], ledger: Ledger, first: int, last: int, forced: bool, run_command: Sequence[str] = ()
+) -> None:
     """Run what is not done from stage `first` to `last`; `forced` runs `first` even if it is."""
     begin = time.monotonic()
     for stage, key in ledger.keys(stages, first):
@@ -117,7 +124,7 @@ def run(stages: Sequence[Stage], ledger: Ledger, first: int, last: int, forced: 
             print(f"{where}: done, skipped")
             continue
         print(where, flush=True)
-        run_stage(stage, ledger, key)
+        run_stage(stage, ledger, key, run_command)
         print(f"{where}: {ledger.entry(stage)['seconds']:.1f} s")
     print(f"finished in {time.monotonic() - begin:.1f} s", flush=True)
 
@@ -135,6 +142,7 @@ def main() -> None:
     """Read the plan from standard input and do what the options say."""
     parser = argparse.ArgumentParser(description="Run the stages of a plan (called by run.sh).")
     parser.add_argument("work", type=Path)
+    parser.add_argument("run_command", nargs="*", help="the command line of run.sh, after --, for the stages' entries")
     parser.add_argument("--stage")
     parser.add_argument("--stop-stage")
     parser.add_argument("--list", action="store_true")
@@ -156,7 +164,7 @@ def main() -> None:
                     print(f"{stage.number} {stage.name}: python {shlex.join(stage.command)}")
         else:
             with only_run(ledger.work):
-                run(stages, ledger, first, last, forced=options.stage is not None)
+                run(stages, ledger, first, last, options.stage is not None, options.run_command)
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

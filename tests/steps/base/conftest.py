@@ -62,10 +62,10 @@ class Runner:
         (self.modules / "fake.py").write_text(FAKE)
         self.env = {**os.environ, "PYTHONPATH": f"{ROOT}:{self.modules}", "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
 
-    def start(self, plan, *options, cwd=None):
+    def start(self, plan, *options, cwd=None, run_sh=()):
         text = "".join("".join(f"{field}\0" for field in map(str, stage)) + "\0" for stage in plan)
         process = subprocess.Popen(
-            [sys.executable, "-m", "steps.base.stages", *options, str(self.work)],
+            [sys.executable, "-m", "steps.base.stages", *options, str(self.work), "--", *run_sh],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -79,15 +79,15 @@ class Runner:
         process.stdin = None
         return process
 
-    def __call__(self, plan, *options, cwd=None):
+    def __call__(self, plan, *options, cwd=None, run_sh=()):
         """The status, what was said and what was complained of."""
-        process = self.start(plan, *options, cwd=cwd)
+        process = self.start(plan, *options, cwd=cwd, run_sh=run_sh)
         out, errors = process.communicate(timeout=30)
         return process.returncode, out, errors
 
-    def ran(self, plan, *options, cwd=None):
+    def ran(self, plan, *options, cwd=None, run_sh=()):
         """The outputs of the stages that were run."""
-        status, out, errors = self(plan, *options, cwd=cwd)
+        status, out, errors = self(plan, *options, cwd=cwd, run_sh=run_sh)
         assert (status, errors) == (0, "")
         lines = [line for line in out.splitlines() if line[0].isdigit()]
         return [line.split()[-3].removesuffix(":") for line in lines if line.endswith(" s")]

@@ -236,3 +236,18 @@ def test_entries_tell_the_command_and_the_time(runner, plan):
     entry = json.loads((runner.work / "exp/.stages/data-data.json").read_text())
     assert entry["command"][:3] == ["-m", "fake", "directory"]
     assert entry["seconds"] >= 0
+    assert entry["started"] <= entry["ended"]
+
+
+def test_entries_tell_with_what_the_stage_was_run(runner, plan):
+    def made_with(name):
+        return json.loads((runner.work / f"exp/.stages/{name}.json").read_text())["made_with"]
+
+    run_sh = ["./run.sh", "--recipe", "an4", "--corpus", "my corpus"]
+    runner.ran(plan(), "--stop-stage", "1", run_sh=run_sh)
+    assert made_with("data-data")["command"] == run_sh
+    assert {"python", "torch", "cpu", "git"} <= made_with("data-data").keys()
+    # another command that skips the stage, as the result is the same, is not the one that made it
+    runner.ran(plan(), "--stop-stage", "2", run_sh=["./run.sh", "--nj", "2"])
+    assert made_with("data-data")["command"] == run_sh
+    assert made_with("lang-data-lang")["command"] == ["./run.sh", "--nj", "2"]
