@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import jiwer
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
 
 from steps.base.errors import InputError
 from steps.base.fields import split_fields
 from steps.corpus.spelling import WordTable
 from steps.scoring.edit_alignment import NO_WORD, Network, align_words, chain, count_pairs
 from steps.scoring.normalisation import Normaliser, Slot, Word
+
+_SPLIT = jiwer.Compose([jiwer.ReduceToListOfListOfWords()])  # at single spaces
 
 Pair = tuple[str, str]  # a word of the reference and the one of the hypothesis opposite it; "" where there is none
 
@@ -162,13 +164,9 @@ def score_normalised(reference: Mapping[str, Sequence[Slot]], hypothesis: Mappin
             "decode the data that the references belong to"
         )
     numbers: dict[str, int] = {}
-    alignments: dict[str, WordAlignment] = {}
-    above: dict[str, int] = {}
-    for utterance in utterances:
-        alignments[utterance] = align_texts(reference[utterance], hypothesis.get(utterance, ()), numbers)
-        if more := above_edit_distance(utterance, alignments[utterance]):
-            above[utterance] = more
-    return Score(alignments, [utterance for utterance in utterances if utterance not in hypothesis], above)
+    alignments = {utt: align_texts(reference[utt], hypothesis.get(utt, ()), numbers) for utt in utterances}
+    missing = [utterance for utterance in utterances if utterance not in hypothesis]
+    return Score(alignments, missing, above_edit_distance(alignments))
 
 
 def respelled(reference: Mapping[str, str], hypothesis: Mapping[str, str]) -> dict[str, str]:
@@ -241,19 +239,35 @@ def to_network(slots: Sequence[Slot], numbers: dict[str, int]) -> tuple[list[Wor
     )
 
 
-def above_edit_distance(utterance: str, found: WordAlignment) -> int:
-    """Give by how much the errors of an alignment exceed the fewest that any could have (Levenshtein's distance).
+def above_edit_distance(alignments: Mapping[str, WordAlignment]) -> dict[str, int]:
+    """Give by how much the errors of alignments exceed the fewest that any could have, which jiwer counts.
+
+    Returns
+    -------
+    dict of int
+        Of the utterances where they do.
 
     Raises
     ------
     InputError
-        When they are fewer than these, which cannot be.
+        When an alignment has fewer errors than that, which cannot be.
     """
-    fewest = Levenshtein.distance(*compared_words(found))
-    errors = count([found.letters]).errors
-    if errors < fewest:
-        raise InputError(f"utterance {utterance}: {errors} errors were counted, but its edit distance is {fewest}")
-    return errors - fewest
+    compared = {utterance: compared_words(found) for utterance, found in alignments.items()}
+    texts = {utt: (" ".join(ref), " ".join(hyp)) for utt, (ref, hyp) in compared.items() if ref and hyp}
+    fewest = {utterance: len(ref) + len(hyp) for utterance, (ref, hyp) in compared.items()}  # where either is empty
+    if texts:
+        references, hypotheses = ([pair[side] for pair in texts.values()] for side in (0, 1))
+        oracle = jiwer.process_words(references, hypotheses, _SPLIT, _SPLIT)
+        fewest |= dict(zip(texts, map(_errors_of, oracle.alignments), strict=True))
+    above = {utt: count([found.letters]).errors - fewest[utt] for utt, found in alignments.items()}
+    if wrong := [utterance for utterance, more in above.items() if more < 0]:
+        raise InputError(f"utterance {wrong[0]} has {-above[wrong[0]]} errors fewer than its edit distance")
+    return {utterance: more for utterance, more in above.items() if more}
+
+
+def _errors_of(chunks: Sequence[jiwer.AlignmentChunk]) -> int:
+    lengths = ((c.ref_end_idx - c.ref_start_idx, c.hyp_end_idx - c.hyp_start_idx) for c in chunks if c.type != "equal")
+    return sum(map(max, lengths))
 
 
 def count_characters(result: Score) -> Counts:
