@@ -146,7 +146,8 @@ def align_adapted(
     """
     adapted = adapt_to(inputs, inputs.data, options, posterior_scale, nj)
     if adapted:
-        inputs = replace(inputs, speakers=adapted.speakers)
+        unadapted, inputs = inputs, replace(inputs, speakers=adapted.speakers)
+        inputs.take_features(unadapted)
     with jobs(nj, inputs) as run:
         aligned, failed = align_utterances(inputs, options, posterior_scale, run)
     if adapted:

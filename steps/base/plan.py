@@ -17,7 +17,7 @@ STAGES = (
     *("align", "nnet", "realign"),
     *("graph", "decode", "rescore", "score", "report"),
 )
-"""All stages. The place here is the number by which a stage is shown and chosen, in every plan; the order in which stages
+"""All stages. The place here is the number by which a stage is shown and chosen, in every plan; the order in which they
 run is that of the plan. (rescore and report are not built yet.)"""
 
 
