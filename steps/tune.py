@@ -92,7 +92,8 @@ def tune(
     reference = reference_text(data)
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
     with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
-        scores = folder / "scores"  # of all utterances, computed once for the whole grid
+        scores = folder / "scores"  # of as many utterances as may be kept, computed once for the whole grid
+        scores.mkdir(exist_ok=True)
         points = search_grid(Trials(inputs, reference, search, folder, scores, run), grid)
         chosen = best_of(points)
         listed = {"best": points[chosen], "grid": [points[scales] for scales in sorted(points)]}
