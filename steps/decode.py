@@ -6,9 +6,10 @@ from nnet.ranges import Count
 from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import jobs
+from steps.scoring.decodings import Role
 from steps.search.beam import DecodingScales, SearchOptions
 from steps.search.decoding import Task
-from steps.search.directory import Role, decode_into, read_scales
+from steps.search.directory import decode_into, read_scales
 from steps.search.inputs import DecodingInputs
 
 
