@@ -15,7 +15,7 @@ from tabulate import tabulate
 from nnet.ranges import Count, Positive
 from steps.acoustic.adapting import adapt_to
 from steps.acoustic.aligning import POSTERIOR_SCALE, AlignmentInputs, align_utterances
-from steps.acoustic.model import load_acoustic_model, training_lang
+from steps.acoustic.model import describe_model, training_lang
 from steps.ali.directory import Aligned, doubts_of
 from steps.ali.export import write_labels
 from steps.ali.labels import Labels, read_labeller
@@ -106,7 +106,7 @@ def _align_files(
     oov_to_unk: bool,
     nj: int,
 ) -> None:
-    features = load_acoustic_model(model).features
+    features = describe_model(model).features
     lang = training_lang(model) if lang is None else lang
     lexicon = read_training_lexicon(lang, oov_to_unk)
     text = {name: read_words(transcript, lexicon) for name, (_, transcript) in recordings.items()}

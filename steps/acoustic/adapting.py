@@ -63,7 +63,7 @@ class AdaptationInputs(AcousticInputs):
         InputError
             When the model is a network, the alignments are of other states or phones, or no utterance has one.
         """
-        if self.model.is_network:
+        if self.description.is_network:
             raise InputError(f"{self.model_dir}: a network; only GMM systems have speakers' transforms of this kind")
         _ = self.alignments  # an error in them comes first
         check_states(self.ali, self.model_dir, "align with that model or with its NAME_si")

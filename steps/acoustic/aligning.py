@@ -146,9 +146,9 @@ def write_alignment_dir(
     folder: Path, final: Path, inputs: AlignmentInputs, aligned: Mapping[str, Aligned], posterior_scale: float
 ) -> None:
     """Write all files of an alignment directory but the list of what failed; see `write_aligned`."""
-    write_aligned(folder, final, aligned, inputs.texts, frame_times(inputs.model.features), posterior_scale)
+    write_aligned(folder, final, aligned, inputs.texts, frame_times(inputs.description.features), posterior_scale)
     copy_model_files(inputs.model_dir, folder)
-    transform = read_transform(inputs.speakers) if inputs.speakers else inputs.model.transform
+    transform = read_transform(inputs.speakers) if inputs.speakers else inputs.description.transform
     if not transform.does_nothing:
         write_transform(folder, transform)
 

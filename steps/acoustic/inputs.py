@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.acoustic.model import AcousticModel, load_acoustic_model
+from steps.acoustic.model import AcousticModel, ModelDescription, describe_model, load_acoustic_model
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.parallel import OpenedOnce
@@ -42,6 +42,11 @@ class AcousticInputs(OpenedOnce):
     speakers: Path | None = None
 
     @cached_property
+    def description(self) -> ModelDescription:
+        """What the model directory says; enough for a process that does not compute with the model."""
+        return describe_model(self.model_dir)
+
+    @cached_property
     def model(self) -> AcousticModel:
         """The model."""
         return load_acoustic_model(self.model_dir)
@@ -49,19 +54,19 @@ class AcousticInputs(OpenedOnce):
     @cached_property
     def untransformed(self) -> Features:
         """The data's features before any transform."""
-        return load_features(self.data, self.model.features, self.allow_commands)
+        return load_features(self.data, self.description.features, self.allow_commands)
 
     @cached_property
     def features(self) -> TransformedFeatures:
         """The data's features as the model wants them."""
-        return transformed(self.untransformed, self.data, self.model, self.speakers)
+        return transformed(self.untransformed, self.data, self.description, self.speakers)
 
     def take_features(self, opened: "AcousticInputs") -> None:
         """Take the features that other inputs have opened, if they are the same before the transforms.
 
         To open them anew would take another pass over all audio.
         """
-        mine, theirs = ((i.data, i.allow_commands, i.model.features) for i in (self, opened))
+        mine, theirs = ((i.data, i.allow_commands, i.description.features) for i in (self, opened))
         if mine == theirs:
             vars(self)["untransformed"] = opened.untransformed
 
@@ -73,7 +78,7 @@ class AcousticInputs(OpenedOnce):
 
 
 def model_features(
-    data: Path, model: AcousticModel, allow_commands: bool = False, speakers: Path | None = None
+    data: Path, model: ModelDescription, allow_commands: bool = False, speakers: Path | None = None
 ) -> TransformedFeatures:
     """Open the features of a data directory as a model wants them.
 
@@ -81,7 +86,7 @@ def model_features(
     ----------
     data : Path
         See `steps.feats.reader.load_features`.
-    model : AcousticModel
+    model : ModelDescription
     allow_commands : bool
         Run commands in wav.scp.
     speakers : Path, optional
@@ -95,7 +100,7 @@ def model_features(
     return transformed(load_features(data, model.features, allow_commands), data, model, speakers)
 
 
-def transformed(features: Features, data: Path, model: AcousticModel, speakers: Path | None) -> TransformedFeatures:
+def transformed(features: Features, data: Path, model: ModelDescription, speakers: Path | None) -> TransformedFeatures:
     """Transform features of a data directory as a model wants them; for the parameters see `model_features`.
 
     Raises

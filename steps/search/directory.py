@@ -40,7 +40,7 @@ def decode_into(
         What the progress bar says.
     """
     [scales], [decoded] = task.scales, decode_all(inputs, task, run, desc)
-    folder, model = task.folder, inputs.model
+    folder, model = task.folder, inputs.description
     write_alignments(folder, out, {utterance: np.array(path) for utterance, path in decoded.alignments.items()})
     copy_model_files(inputs.model_dir, folder)
     write_table(folder / "text", decoded.text)

@@ -20,6 +20,7 @@ from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.hmm.viterbi import AlignOptions
 from steps.search.beam import DecodingScales
+from steps.tune import Grid, tune
 from tests.steps import synthetic
 
 TEXTS = {f"new-{i:02}": ["face", "bad"] for i in range(40)}  # two blocks
@@ -112,3 +113,17 @@ def test_one_process_opens_the_model_once(work, tmp_path, monkeypatch):
     decode(work / "feats/dev", work / "graph", work / "mono", tmp_path / "decoded", DecodingScales(0.1, 1.0))
     align_data(work / "feats/dev", work / "lang", work / "mono", tmp_path / "ali")
     assert len(opened) == 2
+
+
+def test_of_several_processes_the_first_opens_no_model(work, tmp_path, monkeypatch):
+    """It would hold a model in memory only to check what the model's directory says."""
+
+    def not_here(folder):
+        raise AssertionError(f"{folder} is opened")
+
+    monkeypatch.setattr(module, "load_acoustic_model", not_here)  # in this process alone
+    data, lang, graph, mono = work / "feats/dev", work / "lang", work / "graph", work / "mono"
+    tune(data, graph, mono, tmp_path / "tuned", Grid(acoustic_scales=[0.1], insertion_penalties=[0.0]), nj=2)
+    decode(data, graph, mono, tmp_path / "decoded", DecodingScales(0.1, 1.0), nj=2)
+    align_data(data, lang, mono, tmp_path / "ali", nj=2)
+    adapt(data, lang, mono, tmp_path / "ali", tmp_path / "fmllr", nj=2)
