@@ -270,7 +270,7 @@ def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
         raise InputError(f"{audio}: {fault}")
     write_audio(copy, resample(mixed, info.rate, rate), rate, "FLOAT")
     lacking = info.announced / info.rate - seconds
-    done = [f"{lacking:.3f} s less than its header tells of"] if lacking > 0 else []
+    done = [f"{lacking:.3f} s less than its header announces"] if lacking > 0 else []
     done += [f"{info.channels} channels averaged"] if info.channels > 1 else []
     done += [f"resampled from {info.rate} Hz to {rate} Hz"] if info.rate != rate else []
     print(f"{audio}: {', '.join([f'{seconds:.2f} s', *done])}")

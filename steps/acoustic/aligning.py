@@ -62,7 +62,7 @@ class AlignmentInputs(AcousticInputs):
 
     @cached_property
     def phone_sets(self) -> list[frozenset[int]]:
-        """The phones that a confidence does not tell apart: variants of one phone."""
+        """The phones that count as one in a confidence: variants of one phone."""
         return read_phone_sets(self.lang, self.model.transitions.topology)
 
     @cached_property
