@@ -69,6 +69,14 @@ for recipe_name in $recipes; do
   done <"$root/recipes/$recipe_name/options"
 done
 
+arguments=("$@") # first the recipe, wherever it stands: the other options depend on it
+for ((i = 0; i < $#; i++)); do
+  case ${arguments[i]} in
+    --recipe) recipe=${arguments[i + 1]-} ;;
+    --recipe=*) recipe=${arguments[i]#*=} ;;
+  esac
+done
+
 while (($#)); do
   [[ $1 != --*=* ]] || set -- "${1%%=*}" "${1#*=}" "${@:2}"
   [[ $1 != --* ]] || set -- "${1//_/-}" "${@:2}" # --oov_to_unk as well, as the commands have it
@@ -84,11 +92,11 @@ while (($#)); do
       [[ -n $kind ]] || { usage >&2; die "unknown option '$option'; the known ones are listed above"; }
       [[ $kind != - ]] || { own+=("$option") command_line+=("$option"); shift; continue; } ;;
   esac
+  [[ -n $value && $value != --* ]] || die "$option needs a value (see --help)"
   if [[ $kind == DIR || $kind == FILE ]]; then
     [[ -e $value ]] || die "$option needs a file or directory; there is no '$value' (see --help)"
     value=$(realpath -s "$value") # absolute: the same wherever the next run is started
   fi
-  [[ -n $value && $value != --* ]] || die "$option needs a value (see --help)"
   case $option in
     --stage | --stop-stage) runner+=("$option" "$value") ;;
     --nj | --nnet | --gmm | --workdir | --recipe | --seed | --workers | --cluster | --realign)

@@ -41,5 +41,6 @@ def evaluate(
             chunk = chunk.to(model.device)
             output = model(chunk.feats, carry_state(state or model.zero_state(0), chunk.carry), chunk.lengths)
             sums, state = loss(output.logits, chunk), output.state
-            total += Sums(sums.loss.item(), sums.correct, sums.frames)
+            summed, correct, counted = sums.stacked().tolist()
+            total += Sums(summed, int(correct), int(counted))
     return total.loss / total.frames, total.correct / total.frames

@@ -17,13 +17,13 @@ from nnet.chunks import Chunk
 from nnet.config import TrainConfig
 from nnet.errors import ModelError
 from nnet.layers.lstm import State
-from nnet.losses import Loss, loss_named
+from nnet.losses import Loss
 from nnet.model import Network, carry_state
 from nnet.optimizer import flatten, share_parameters
 from nnet.sums import Sums
 
-PartResult = tuple[tuple[float, int, int, float], list[State]]
-"""Loss, correct frames, frames and clipped cells of a thread's streams, and the state after them."""
+PartResult = tuple[Tensor, list[State]]
+"""Loss, correct frames, frames and the clipped share of the cells of a thread's streams, (4,); the state after them."""
 
 
 class Replicas:
@@ -60,7 +60,6 @@ def chunk_gradient(
     state: list[State],
     loss: Loss,
     per: float | None = None,
-    weights: Tensor | None = None,
     reset_probability: float = 0.0,
 ) -> tuple[Sums, list[State]]:
     """Compute the gradient of a chunk's loss into ``replicas.grad``.
@@ -74,15 +73,13 @@ def chunk_gradient(
     loss : Loss
     per : float, optional
         Divisor of the sum over the frames; by default their number.
-    weights : Tensor, shape (P,), optional
-        Of the pdfs.
     reset_probability : float
         See `nnet.config.TrainConfig`.
 
     Returns
     -------
     sums : Sums
-        Of this chunk.
+        Of this chunk, with the norm of the gradient.
     state : list of (c, r)
         After it.
     """
@@ -92,8 +89,9 @@ def chunk_gradient(
         carry = carry.masked_fill(torch.rand(streams) < reset_probability, -1)
     carried = carry_state(state or model.zero_state(0), carry.to(model.device))
     dropout = model.draw_dropout(*chunk.feats.shape[:2])
-    chunk = chunk.to(model.device)
     per = per or loss.frames(chunk)
+    chunk = chunk.to(model.device)
+    cuts = slices(streams, len(replicas.models))
     parts = [
         (
             chunk.streams(some),
@@ -101,17 +99,19 @@ def chunk_gradient(
             [kept[:, some] for kept in dropout],
             loss,
             per,
-            weights,
         )
-        for some in slices(streams, len(replicas.models))
+        for some in cuts
     ]
     results = replicas.run(_part_gradient, parts)
     for grad in replicas.grads[1 : len(parts)]:
         replicas.grad += grad
     sums, states = zip(*results, strict=True)
-    losses, correct, frames, clipped = zip(*sums, strict=True)
+    # one copy from the device for all numbers, then sums in double precision
+    *numbers, norm = torch.cat([*sums, replicas.grad.norm().reshape(1)]).tolist()
+    losses, correct, frames, shares = (numbers[i::4] for i in range(4))
+    clipped = sum(share * (some.stop - some.start) for share, some in zip(shares, cuts, strict=True)) / streams
     return (
-        Sums(sum(losses), sum(correct), sum(frames), chunks=1, clipped=sum(clipped) / streams),
+        Sums(sum(losses), int(sum(correct)), int(sum(frames)), chunks=1, grad_norm=norm, clipped=clipped),
         [_joined(layer) for layer in zip(*states, strict=True)],
     )
 
@@ -126,13 +126,12 @@ def train_chunk(
     chunk: Chunk,
     state: list[State],
     config: TrainConfig,
-    weights: Tensor | None = None,
+    loss: Loss,
 ) -> tuple[Sums, list[State]]:
     """Compute the gradient of a chunk as a training config says, limited in its norm, into ``replicas.grad``.
 
     The sum over the frames is divided by the size of a full chunk and not by the frames that this one has, so that
-    every frame of the corpus weighs the same; `weights` (P,) are those of the pdfs. Of whole utterances, it is divided
-    by their frames.
+    every frame of the corpus weighs the same. Of whole utterances, it is divided by their frames.
 
     Returns
     -------
@@ -146,9 +145,8 @@ def train_chunk(
     ModelError
         When the loss or the gradient is not finite.
     """
-    per, loss = config.streams * config.frames or None, loss_named(config.loss)
-    sums, state = chunk_gradient(replicas, chunk, state, loss, per, weights, config.reset_probability)
-    sums.grad_norm = replicas.grad.norm().item()
+    per = config.streams * config.frames or None
+    sums, state = chunk_gradient(replicas, chunk, state, loss, per, config.reset_probability)
     if not math.isfinite(sums.loss) or not math.isfinite(sums.grad_norm):
         raise ModelError(
             f"the loss is {sums.loss / max(sums.frames, 1):g}, the gradient's norm {sums.grad_norm:g} on a chunk of "
@@ -180,11 +178,9 @@ def _part_gradient(
     dropout: list[Tensor],
     loss: Loss,
     per: float,
-    weights: Tensor | None,
 ) -> PartResult:
     output = model(part.feats, state, part.lengths, dropout)
-    sums = loss(output.logits, part, weights)
+    sums = loss(output.logits, part)
     grad.zero_()
     torch.autograd.backward(sums.loss / per)
-    clipped = output.clipped.item() * part.feats.shape[1]
-    return (sums.loss.item(), sums.correct, sums.frames, clipped), output.state
+    return torch.cat([sums.stacked(), output.clipped.to(sums.loss).detach().reshape(1)]), output.state

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from nnet.checkpoint import CHECKPOINT, Progress, TrainingState, load_checkpoint, save_checkpoint
@@ -18,7 +17,7 @@ from nnet.epochs import Result, end_epoch, load_average
 from nnet.evaluation import evaluate
 from nnet.gradient import Replicas, train_chunk
 from nnet.log import TrainingLog, write_log
-from nnet.losses import loss_named
+from nnet.losses import Loss, loss_named
 from nnet.losses.cross_entropy import pdf_weights
 from nnet.model import Network
 from nnet.optimizer import initial_state, update_of
@@ -77,9 +76,10 @@ def train(
         progress = load_checkpoint(checkpoint, state)
         print(f"Resuming in epoch {progress.epoch + 1} after {progress.frames} frames")
     weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight, model.device)
+    loss = loss_named(config.loss, weights)
     order = Epochs(list(reader), seed, config.epochs)
     chunks = training_chunks(model.config, config, reader, order, seed, progress.position)
-    loop = _Loop(replicas, dev_reader, config, state, progress, checkpoint, frames_per_epoch, weights)
+    loop = _Loop(replicas, dev_reader, config, state, progress, checkpoint, frames_per_epoch, loss)
     loop.run(chunks if not progress.finished else ())
     return load_average(model, state, progress, dev_reader, config)
 
@@ -95,7 +95,7 @@ class _Loop:
     progress: Progress
     checkpoint: Path
     frames_per_epoch: int
-    weights: Tensor | None
+    loss: Loss
 
     def run(self, chunks: Iterable[Chunk]) -> None:
         """Train on the chunks, until they end or the schedule says so."""
@@ -106,7 +106,7 @@ class _Loop:
         with closing(log), closing(bar):
             for chunk in chunks:
                 lr = learning_rate(config, progress.frames, planned, progress.halvings)
-                sums, self.state.state = train_chunk(self.replicas, chunk, self.state.state, config, self.weights)
+                sums, self.state.state = train_chunk(self.replicas, chunk, self.state.state, config, self.loss)
                 update(self.state.params, self.replicas.grad, self.state.optimizer, lr)
                 clock, sums.seconds = time.monotonic(), time.monotonic() - clock
                 count(progress, chunk, sums)

@@ -94,7 +94,7 @@ def align_data(
         say_doubtful(aligned)
         check_failed(failed, len(aligned) + len(failed), max_failed)
         if old is not None:
-            shifts = shifts_from(old, aligned, frame_times(inputs.model.features).shift)
+            shifts = shifts_from(old, aligned, frame_times(inputs.description.features).shift)
             print(f"{ali}: {shifts}", flush=True)
             check_drift(shifts, max_shift)
             with writing(folder / "shifts.json") as file:

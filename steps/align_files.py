@@ -15,7 +15,7 @@ from tabulate import tabulate
 from nnet.ranges import Count, Positive
 from steps.acoustic.adapting import adapt_to
 from steps.acoustic.aligning import POSTERIOR_SCALE, AlignmentInputs, align_utterances
-from steps.acoustic.model import load_acoustic_model, training_lang
+from steps.acoustic.model import describe_model, training_lang
 from steps.ali.directory import Aligned, doubts_of
 from steps.ali.export import write_labels
 from steps.ali.labels import Labels, read_labeller
@@ -106,7 +106,7 @@ def _align_files(
     oov_to_unk: bool,
     nj: int,
 ) -> None:
-    features = load_acoustic_model(model).features
+    features = describe_model(model).features
     lang = training_lang(model) if lang is None else lang
     lexicon = read_training_lexicon(lang, oov_to_unk)
     text = {name: read_words(transcript, lexicon) for name, (_, transcript) in recordings.items()}
@@ -146,7 +146,8 @@ def align_adapted(
     """
     adapted = adapt_to(inputs, inputs.data, options, posterior_scale, nj)
     if adapted:
-        inputs = replace(inputs, speakers=adapted.speakers)
+        unadapted, inputs = inputs, replace(inputs, speakers=adapted.speakers)
+        inputs.take_features(unadapted)
     with jobs(nj, inputs) as run:
         aligned, failed = align_utterances(inputs, options, posterior_scale, run)
     if adapted:
@@ -269,7 +270,7 @@ def copy_audio(audio: Path, copy: Path, rate: int, shortest: float) -> None:
         raise InputError(f"{audio}: {fault}")
     write_audio(copy, resample(mixed, info.rate, rate), rate, "FLOAT")
     lacking = info.announced / info.rate - seconds
-    done = [f"{lacking:.3f} s less than its header tells of"] if lacking > 0 else []
+    done = [f"{lacking:.3f} s less than its header announces"] if lacking > 0 else []
     done += [f"{info.channels} channels averaged"] if info.channels > 1 else []
     done += [f"resampled from {info.rate} Hz to {rate} Hz"] if info.rate != rate else []
     print(f"{audio}: {', '.join([f'{seconds:.2f} s', *done])}")

@@ -6,9 +6,10 @@ from nnet.ranges import Count
 from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import jobs
+from steps.scoring.decodings import Role
 from steps.search.beam import DecodingScales, SearchOptions
 from steps.search.decoding import Task
-from steps.search.directory import Role, decode_into, read_scales
+from steps.search.directory import decode_into, read_scales
 from steps.search.inputs import DecodingInputs
 
 
@@ -65,7 +66,7 @@ def decode(
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(scales), vars(search))
     with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
         task = Task([scales], search, folder, alignments=True)
-        decoded = decode_into(out, inputs, task, role, run, f"decoding {data.name} with {inputs.model.name}")
+        decoded = decode_into(out, inputs, task, role, run, f"decoding {data.name} with {inputs.description.name}")
     speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")
     if decoded.unfinished:

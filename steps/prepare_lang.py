@@ -74,14 +74,7 @@ def prepare_lang(
     say_respelled(train / "text", spelling.respelled(chain.from_iterable(spoken)), dictionary.lexicon_path)
     unknown = _words_without_pronunciation(text, known, train / "text", dictionary.lexicon_path, oov_to_unk)
     with output_dir(lang, mark="phones.txt") as part:
-        variants = with_positions(dictionary) if position_dependent_phones else dictionary
-        phones = _write_lexicon(part, variants, sil_prob)
-        if position_dependent_phones:
-            _write_positions(part, dictionary, phones)
-        questions = [*variants.extra_questions, *(position_questions(dictionary) if position_dependent_phones else [])]
-        if questions:
-            _write_sets(part / "phones/extra_questions", questions, phones)
-        ids = {kind: [phones[p] for p in group] for kind, group in _phone_sets(variants).items()}
+        ids = _write_dictionary(part, dictionary, position_dependent_phones, sil_prob)
         write_topo(part / "topo", ids["silence"], ids["nonsilence"], silence_states, nonsilence_states)
         facts = {
             "words": len(known),
@@ -130,6 +123,18 @@ def _phone_sets(dictionary: Dictionary) -> dict[str, list[str]]:
         "nonsilence": dictionary.nonsilence_phones,
         "optional_silence": [dictionary.optional_silence],
     }
+
+
+def _write_dictionary(lang: Path, dictionary: Dictionary, positions: bool, sil_prob: float) -> dict[str, list[int]]:
+    """Write words, phones, their sets and both L, with the phones' variants by position or without; give the sets."""
+    variants = with_positions(dictionary) if positions else dictionary
+    phones = _write_lexicon(lang, variants, sil_prob)
+    if positions:
+        _write_positions(lang, dictionary, phones)
+    questions = [*variants.extra_questions, *(position_questions(dictionary) if positions else [])]
+    if questions:
+        _write_sets(lang / "phones/extra_questions", questions, phones)
+    return {kind: [phones[p] for p in group] for kind, group in _phone_sets(variants).items()}
 
 
 def _write_lexicon(lang: Path, dictionary: Dictionary, sil_prob: float) -> dict[str, int]:

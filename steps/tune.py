@@ -92,13 +92,14 @@ def tune(
     reference = reference_text(data)
     key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
     with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
-        scores = folder / "scores"  # of all utterances, computed once for the whole grid
+        scores = folder / "scores"  # of as many utterances as may be kept, computed once for the whole grid
+        scores.mkdir(exist_ok=True)
         points = search_grid(Trials(inputs, reference, search, folder, scores, run), grid)
         chosen = best_of(points)
         listed = {"best": points[chosen], "grid": [points[scales] for scales in sorted(points)]}
         (folder / "tune.json").write_text(json.dumps(listed, indent=1))
         task = Task([chosen], search, folder, scores, alignments=True)
-        decode_into(out, inputs, task, "tune", run, f"tuning {inputs.model.name} on {data.name}: the best point")
+        decode_into(out, inputs, task, "tune", run, f"tuning {inputs.description.name} on {data.name}: the best point")
         for part in (*PARTS, scores.name):
             shutil.rmtree(folder / part)
     print(
@@ -134,7 +135,7 @@ class Trials:
 
 def search_grid(trials: Trials, grid: Grid) -> Points:
     """Try the scales at no penalty, then penalties and deweightings at the best scale, then the scales again."""
-    deweights = grid.silence_deweights if trials.inputs.model.is_network else [1.0]
+    deweights = grid.silence_deweights if trials.inputs.description.is_network else [1.0]
     at_start, penalties, again = PARTS
     points = with_points({}, trials, at_start, [DecodingScales(scale) for scale in grid.acoustic_scales])
     scale = best_of(points).acoustic_scale
@@ -171,7 +172,7 @@ def with_points(points: Points, trials: Trials, part: str, scales: Sequence[Deco
     if not new:
         return points
     task = Task(new, trials.search, trials.folder / part, trials.scores)
-    desc = f"tuning {trials.inputs.model.name} on {trials.inputs.data.name}: {part}"
+    desc = f"tuning {trials.inputs.description.name} on {trials.inputs.data.name}: {part}"
     results = decode_all(trials.inputs, task, trials.run, desc)
     return points | {point: errors_of(trials, point, found) for point, found in zip(new, results, strict=True)}
 

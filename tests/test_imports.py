@@ -20,7 +20,7 @@ ROOMS = {
     "ali": "base corpus feats lang scoring hmm",
     "gmm": "base corpus feats lang hmm tree ali",
     "acoustic": "base corpus feats lang hmm ali gmm",
-    "search": "base corpus lang hmm ali acoustic",
+    "search": "base corpus lang scoring hmm ali acoustic",
     "reporting": "base corpus scoring ali",
 }
 

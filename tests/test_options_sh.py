@@ -1,6 +1,7 @@
 """The command line of run.sh: its help, what is refused, and what paths and names mean."""
 
 import os
+import shutil
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--nj", "--nj needs a value"),
         ("--nj --list", "--nj needs a value"),
         ("--workdir=", "--workdir needs a value"),
-        ("--corpus", "--corpus needs a file or directory; there is no ''"),
+        ("--corpus", "--corpus needs a value (see --help)"),
         ("--corpus nowhere", "--corpus needs a file or directory; there is no 'nowhere'"),
         ("--nnet conf/nnet/none.yaml", "--nnet needs a file or directory; there is no 'conf/nnet/none.yaml'"),
         ("--nnet conf", "no file"),
@@ -175,6 +176,21 @@ def test_lists_of_the_help_are_names_alone():
     assert status == 0
     assert "one of conf/nnet/blstm.yaml conf/nnet/blstmp.yaml " in out
     assert "one of: an4 asterisk custom festvox_ru\n" in out
+
+
+def test_an_option_is_that_of_the_recipe_wherever_that_is_named(tmp_path):
+    """Of two recipes that have an option of one name, each has values of its own for it."""
+    shutil.copy(ROOT / "options.sh", tmp_path)
+    for file, text in {"recipes/a/options": "--mode x|y a", "recipes/b/options": "--mode FILE b"}.items():
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(f"{text}\n")
+    (tmp_path / "conf/nnet").mkdir(parents=True)
+    (tmp_path / "conf/nnet/lstmp.yaml").write_text("")
+    for recipe in (["--recipe", "a"], ["--recipe=a"]):
+        for options in ([*recipe, "--mode", "y"], ["--mode", "y", *recipe]):
+            status, out, errors = call("bash", "-c", 'source "$0"; echo "${own[*]}"', tmp_path / "options.sh", *options)
+            assert (status, out, errors) == (0, "--mode y\n", "")
+    assert call("bash", tmp_path / "options.sh", "--mode", "y", "--recipe", "b")[0] == 2
 
 
 def test_the_highest_seed():

@@ -57,7 +57,7 @@ class Pipe:
         return self.wait() if self.connection.poll() else None
 
     def wait(self) -> Any:
-        """Return the next message; OSError when the other end died amid it."""
+        """Return the next message; OSError when the other end died while it sent it."""
         return pickle.loads(self.connection.recv_bytes())  # from our own process, never from a file
 
 

@@ -95,13 +95,27 @@ def train_asgd(
         for worker, worker_state in enumerate(worker_states)
     ]
     print(f"workers: {workers}, streams of each: {config.streams}, learning rate from {config.initial_lr:.2g}")
-    planned = jobs[0].planned
-    backend = start_backend(cluster, make_shards(state, progress, asgd.shards, config, planned), workers, threads)
-    log = TrainingLog(Path(directory), progress.log_size, progress.frames)
-    bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
+    backend = start_backend(
+        cluster, make_shards(state, progress, asgd.shards, config, jobs[0].planned), workers, threads
+    )
+    run_workers(jobs, backend, state, progress, model, dev_reader, checkpoint)
+    return load_average(model, state, progress, dev_reader, config)
+
+
+def run_workers(
+    jobs: Sequence[Job],
+    backend: Backend,
+    state: TrainingState,
+    progress: Progress,
+    model: Network,
+    dev_reader: Reader,
+    checkpoint: Path,
+) -> None:
+    """Run the workers to the end, with the log and a progress bar; for the parameters see `Coordinator`."""
+    log = TrainingLog(checkpoint.parent, progress.log_size, progress.frames)
+    bar = tqdm(total=jobs[0].planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
     with closing(backend), closing(log), closing(bar):
         Coordinator(jobs, backend, state, progress, log, bar, model, dev_reader, checkpoint).run()
-    return load_average(model, state, progress, dev_reader, config)
 
 
 def initial_or_saved(

@@ -30,6 +30,7 @@ from nnet.chunks import Chunk, Epochs, Position
 from nnet.data import training_chunks
 from nnet.errors import ModelError
 from nnet.gradient import Replicas, train_chunk
+from nnet.losses import loss_named
 from nnet.model import Network
 from nnet.sums import Sums
 from nnet.threads import set_threads
@@ -62,7 +63,7 @@ class _Loop:
     def __init__(self, job: Job, replicas: Replicas, server: Server, channel: Channel) -> None:
         self.job, self.replicas, self.server, self.channel = job, replicas, server, channel
         self.state, self.chunks = job.state, _chunks(job, job.state)
-        self.stopped = False
+        self.loss, self.stopped = loss_named(job.training.loss, job.pdf_weights), False
 
     def run(self, frames: int) -> None:
         """Train, after so many frames of all workers."""
@@ -98,7 +99,7 @@ class _Loop:
         """Compute the gradient of the next chunk into ``replicas.grad``."""
         job, (now, chunk) = self.job, next(self.chunks)
         start = time.monotonic()
-        sums, state = train_chunk(self.replicas, chunk, self.state.state, job.training, job.pdf_weights)
+        sums, state = train_chunk(self.replicas, chunk, self.state.state, job.training, self.loss)
         state = [(c.detach(), r.detach()) for c, r in state]
         sums.seconds = time.monotonic() - start
         self.state = replace(self.state, round=now, position=chunk.position, state=state)

@@ -1,6 +1,7 @@
 """Frame-wise cross entropy with the pdfs of an alignment."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,10 +12,16 @@ from nnet.device import CPU
 from nnet.losses.base import LossSums
 
 
+@dataclass(frozen=True, eq=False)
 class CrossEntropy:
     """The sum over all frames of -log p(target | features), each times the weight of its target.
 
     Frames without a target, padding and the first outputs of a delayed network, count nowhere.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (P,), optional
+        Of the frames, by their pdf, on the network's device; see `pdf_weights`.
 
     Example
     -------
@@ -22,18 +29,20 @@ class CrossEntropy:
     >>> nothing = torch.empty(0)
     >>> chunk = Chunk(nothing, torch.tensor([[0], [1], [NO_TARGET]]), nothing, nothing, ("a",), Position())
     >>> CrossEntropy()(torch.zeros(3, 1, 2), chunk)  # 2 log 2
-    LossSums(loss=tensor(1.3863), correct=1, frames=2)
+    LossSums(loss=tensor(1.3863), correct=tensor(1), frames=tensor(2))
     """
+
+    weights: Tensor | None = None
 
     def frames(self, chunk: Chunk) -> int:
         """See `nnet.losses.base.Loss`."""
         return int((chunk.targets != NO_TARGET).sum())
 
-    def __call__(self, logits: Tensor, chunk: Chunk, weights: Tensor | None = None) -> LossSums:
+    def __call__(self, logits: Tensor, chunk: Chunk) -> LossSums:
         """See `nnet.losses.base.Loss`."""
         logits, targets = logits.flatten(0, 1), chunk.targets.flatten()
-        loss = cross_entropy(logits, targets, weights, ignore_index=NO_TARGET, reduction="sum")
-        return LossSums(loss, int((logits.detach().argmax(1) == targets).sum()), self.frames(chunk))
+        loss = cross_entropy(logits, targets, self.weights, ignore_index=NO_TARGET, reduction="sum")
+        return LossSums(loss, (logits.detach().argmax(1) == targets).sum(), (targets != NO_TARGET).sum())
 
 
 def pdf_weights(

@@ -1,7 +1,7 @@
 """Adapting a model to speakers: their transforms (fMLLR), and the passes that lead to them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from nnet.ranges import Count, NotNegative
 from steps.acoustic.aligning import POSTERIOR_SCALE, AlignmentInputs, align_utterances, write_alignment_dir
 from steps.acoustic.inputs import ADAPTED, AcousticInputs, adapted_to
 from steps.acoustic.model import alignment_model
@@ -23,66 +22,7 @@ from steps.hmm.joins import check_lang, check_states
 from steps.hmm.topology import silence_phones
 from steps.hmm.viterbi import AlignOptions
 
-
-def adapt(
-    data: Path,
-    lang: Path,
-    model: Path,
-    ali: Path,
-    out: Path,
-    silence_weight: NotNegative = 0.01,
-    min_frames: NotNegative = 500.0,
-    iterations: Count = 3,
-    allow_commands: bool = False,
-    nj: Count = 1,
-) -> None:
-    """Estimate for each speaker the affine map of the features that moves them towards a model (fMLLR).
-
-    Writes OUT/transform.npz, which steps.align, steps.decode and steps.tune take as --speakers, and OUT/adapt.json,
-    which says for which model it is. Matches what Kaldi's decode_fmllr.sh and align_fmllr.sh do between their passes.
-
-    Parameters
-    ----------
-    data : Path
-        A data directory with audio, or its features from steps.make_feats.
-    lang : Path
-        Language directory.
-    model : Path
-        Model directory: a GMM system.
-    ali : Path
-        Alignments with the states of this model: of transcripts, from steps.align, or of the hypotheses of a first
-        pass, from steps.decode or steps.tune.
-    out : Path
-        Directory to write.
-    silence_weight : float
-        Weight of the frames of silence.
-    min_frames : float
-        A speaker with no more (weighted) frames than this gets no transform.
-    iterations : int
-        Each computes the posteriors of the Gaussians from the features as the iteration before transformed them.
-    allow_commands : bool
-        Run commands in wav.scp.
-    nj : int
-        Number of processes.
-    """
-    inputs = AdaptationInputs(data=data, model_dir=model, allow_commands=allow_commands, lang=lang, ali=ali)
-    if inputs.model.is_network:
-        raise InputError(f"{model}: a network; only GMM systems have speakers' transforms of this kind")
-    utterances = _aligned_utterances(inputs)
-    speakers = {inputs.features.features.utt2spk[utterance] for utterance in utterances}
-    with output_dir(out, mark="transform.npz") as folder, jobs(nj, inputs) as run:
-        transform = inputs.features.transform
-        for iteration in range(iterations):
-            desc = f"adapting {data.name}: {iteration + 1}/{iterations}"
-            maps, gain = speaker_maps(_statistics(inputs, utterances, transform, silence_weight, run, desc), min_frames)
-            transform = transform.adapted(maps)
-            if not maps:
-                break
-            print(f"fMLLR: {len(maps)} speakers, {gain:.3f} in log likelihood per frame", flush=True)
-        write_transform(folder, transform)
-        (folder / ADAPTED).write_text(json.dumps(adapted_to(model), indent=1) + "\n")
-    if few := sorted(speakers - set(transform.speakers)):
-        print(f"no more than {min_frames:g} frames, not adapted: {' '.join(few)}")
+SILENCE_WEIGHT, MIN_FRAMES, ITERATIONS = 0.01, 500.0, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,16 +50,72 @@ class AdaptationInputs(AcousticInputs):
         """The pdf-ids of silence."""
         return self.model.transitions.pdfs_of(silence_phones(self.lang))
 
+    @cached_property
+    def utterances(self) -> list[str]:
+        """Those that have features and an alignment."""
+        return [utterance for utterance in self.features if utterance in self.alignments]
 
-def _aligned_utterances(inputs: AdaptationInputs) -> list[str]:
-    """List the utterances with features and an alignment; an error where there are none or of other states."""
-    alignments = inputs.alignments
-    check_states(inputs.ali, inputs.model_dir, "align with that model or with its NAME_si")
-    check_lang(inputs.lang, inputs.model_dir)
-    utterances = [utterance for utterance in inputs.features if utterance in alignments]
-    if not utterances:
-        raise InputError(f"{inputs.ali}: none of the utterances of {inputs.data} is aligned there")
-    return utterances
+    def check(self) -> None:
+        """Check that the alignments fit model and data.
+
+        Raises
+        ------
+        InputError
+            When the model is a network, the alignments are of other states or phones, or no utterance has one.
+        """
+        if self.description.is_network:
+            raise InputError(f"{self.model_dir}: a network; only GMM systems have speakers' transforms of this kind")
+        _ = self.alignments  # an error in them comes first
+        check_states(self.ali, self.model_dir, "align with that model or with its NAME_si")
+        check_lang(self.lang, self.model_dir)
+        if not self.utterances:
+            raise InputError(f"{self.ali}: none of the utterances of {self.data} is aligned there")
+
+
+def estimate_transforms(
+    inputs: AdaptationInputs,
+    run: SharedJobs[AdaptationInputs],
+    silence_weight: float = SILENCE_WEIGHT,
+    min_frames: float = MIN_FRAMES,
+    iterations: int = ITERATIONS,
+) -> Transform:
+    """Estimate the affine map of each speaker's features towards a model (fMLLR), and print the gain.
+
+    Parameters
+    ----------
+    inputs : AdaptationInputs
+    run : SharedJobs
+        From `steps.base.parallel.jobs`, which shares `inputs`.
+    silence_weight : float
+        Weight of the frames of silence.
+    min_frames : float
+        A speaker with no more (weighted) frames than this gets no map.
+    iterations : int
+        Each computes the posteriors of the Gaussians from the features as the iteration before transformed them.
+
+    Returns
+    -------
+    Transform
+        That of the model, with the speakers' maps.
+    """
+    transform = inputs.features.transform
+    for iteration in range(iterations):
+        desc = f"adapting {inputs.data.name}: {iteration + 1}/{iterations}"
+        maps, gain = speaker_maps(_statistics(inputs, transform, silence_weight, run, desc), min_frames)
+        transform = transform.adapted(maps)
+        if not maps:
+            break
+        print(f"fMLLR: {len(maps)} speakers, {gain:.3f} in log likelihood per frame", flush=True)
+    speakers = {inputs.untransformed.utt2spk[utterance] for utterance in inputs.utterances}
+    if few := sorted(speakers - set(transform.speakers)):
+        print(f"no more than {min_frames:g} frames, not adapted: {' '.join(few)}")
+    return transform
+
+
+def write_speakers(folder: Path, transform: Transform, model: Path) -> None:
+    """Write the transforms that were estimated for a model, and for which one it was."""
+    write_transform(folder, transform)
+    (folder / ADAPTED).write_text(json.dumps(adapted_to(model), indent=1) + "\n")
 
 
 Maps = Mapping[str, NDArray[Any]]
@@ -128,26 +124,25 @@ Maps = Mapping[str, NDArray[Any]]
 
 def _statistics(
     inputs: AdaptationInputs,
-    utterances: Sequence[str],
     transform: Transform,
     silence_weight: float,
     run: SharedJobs[AdaptationInputs],
     desc: str,
 ) -> list[BySpeaker]:
     """Collect the statistics of features with a transform, block by block."""
-    utt2spk = inputs.features.features.utt2spk
+    utt2spk = inputs.untransformed.utt2spk
     items: list[tuple[list[str], Maps]] = []
-    for block in split_into_blocks(utterances):
+    for block in split_into_blocks(inputs.utterances):
         speakers = {utt2spk[utterance] for utterance in block} & transform.speakers.keys()
         items.append((block, {speaker: transform.speakers[speaker] for speaker in speakers}))
     return run(partial(_block_statistics, silence_weight=silence_weight), items, desc)
 
 
 def _block_statistics(inputs: AdaptationInputs, item: tuple[list[str], Maps], silence_weight: float) -> BySpeaker:
-    (utterances, maps), model, features = item, inputs.model, inputs.features.features
-    assert model.gmms is not None  # `adapt` refuses networks
-    transformed = TransformedFeatures(features, replace(inputs.features.transform, speakers=maps))
-    aligned = ((features.utt2spk[u], transformed[u], inputs.alignments[u]) for u in utterances)
+    (utterances, maps), model, features = item, inputs.model, inputs.untransformed
+    assert model.gmms is not None  # `AdaptationInputs.check` refuses networks
+    mapped = TransformedFeatures(features, replace(inputs.features.transform, speakers=maps))
+    aligned = ((features.utt2spk[u], mapped[u], inputs.alignments[u]) for u in utterances)
     return speaker_statistics(model.gmms, model.transitions, aligned, inputs.silence_pdfs, silence_weight)
 
 
@@ -201,11 +196,17 @@ def adapt_to(
     if model is None:
         return None
     first, speakers, unadapted = folder / "first_ali", folder / "fmllr", replace(inputs, model_dir=model)
+    unadapted.take_features(inputs)
     with jobs(nj, unadapted) as run:
         aligned, failed = align_utterances(unadapted, options, posterior_scale, run)
     if not aligned:
         return Adapted(model, {}, failed, None)
     with output_dir(first) as part:
         write_alignment_dir(part, first, unadapted, aligned, posterior_scale)
-    adapt(inputs.data, inputs.lang, inputs.model_dir, first, speakers, allow_commands=inputs.allow_commands, nj=nj)
+    paths = {"data": inputs.data, "model_dir": inputs.model_dir, "lang": inputs.lang, "ali": first}
+    adaptation = AdaptationInputs(**paths, allow_commands=inputs.allow_commands)
+    adaptation.take_features(inputs)
+    adaptation.check()
+    with output_dir(speakers) as part, jobs(nj, adaptation) as run_adaptation:
+        write_speakers(part, estimate_transforms(adaptation, run_adaptation), inputs.model_dir)
     return Adapted(model, aligned, failed, speakers)

@@ -62,7 +62,7 @@ class AlignmentInputs(AcousticInputs):
 
     @cached_property
     def phone_sets(self) -> list[frozenset[int]]:
-        """The phones that a confidence does not tell apart: variants of one phone."""
+        """The phones that count as one in a confidence: variants of one phone."""
         return read_phone_sets(self.lang, self.model.transitions.topology)
 
     @cached_property
@@ -146,9 +146,9 @@ def write_alignment_dir(
     folder: Path, final: Path, inputs: AlignmentInputs, aligned: Mapping[str, Aligned], posterior_scale: float
 ) -> None:
     """Write all files of an alignment directory but the list of what failed; see `write_aligned`."""
-    write_aligned(folder, final, aligned, inputs.texts, frame_times(inputs.model.features), posterior_scale)
+    write_aligned(folder, final, aligned, inputs.texts, frame_times(inputs.description.features), posterior_scale)
     copy_model_files(inputs.model_dir, folder)
-    transform = read_transform(inputs.speakers) if inputs.speakers else inputs.model.transform
+    transform = read_transform(inputs.speakers) if inputs.speakers else inputs.description.transform
     if not transform.does_nothing:
         write_transform(folder, transform)
 

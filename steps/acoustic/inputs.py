@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.acoustic.model import AcousticModel, load_acoustic_model
+from steps.acoustic.model import AcousticModel, ModelDescription, describe_model, load_acoustic_model
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.parallel import OpenedOnce
-from steps.feats.reader import load_features
+from steps.feats.reader import Features, load_features
 from steps.gmm.transforms import FILE, Transform, TransformedFeatures, check_speakers, read_transform
 from steps.lang.table_hash import check_same
 
@@ -42,23 +42,43 @@ class AcousticInputs(OpenedOnce):
     speakers: Path | None = None
 
     @cached_property
+    def description(self) -> ModelDescription:
+        """What the model directory says; enough for a process that does not compute with the model."""
+        return describe_model(self.model_dir)
+
+    @cached_property
     def model(self) -> AcousticModel:
         """The model."""
         return load_acoustic_model(self.model_dir)
 
     @cached_property
+    def untransformed(self) -> Features:
+        """The data's features before any transform."""
+        return load_features(self.data, self.description.features, self.allow_commands)
+
+    @cached_property
     def features(self) -> TransformedFeatures:
         """The data's features as the model wants them."""
-        return model_features(self.data, self.model, self.allow_commands, self.speakers)
+        return transformed(self.untransformed, self.data, self.description, self.speakers)
+
+    def take_features(self, opened: "AcousticInputs") -> None:
+        """Take the features that other inputs have opened, if they are the same before the transforms.
+
+        To open them anew would take another pass over all audio.
+        """
+        mine, theirs = ((i.data, i.allow_commands, i.description.features) for i in (self, opened))
+        if mine == theirs:
+            vars(self)["untransformed"] = opened.untransformed
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         # of audio, the speakers' statistics go along: each process would read all recordings for them again
-        return state | {"features": self.features} if self.features.features.from_audio else state
+        opened = {"untransformed": self.untransformed, "features": self.features}
+        return state | opened if self.untransformed.from_audio else state
 
 
 def model_features(
-    data: Path, model: AcousticModel, allow_commands: bool = False, speakers: Path | None = None
+    data: Path, model: ModelDescription, allow_commands: bool = False, speakers: Path | None = None
 ) -> TransformedFeatures:
     """Open the features of a data directory as a model wants them.
 
@@ -66,7 +86,7 @@ def model_features(
     ----------
     data : Path
         See `steps.feats.reader.load_features`.
-    model : AcousticModel
+    model : ModelDescription
     allow_commands : bool
         Run commands in wav.scp.
     speakers : Path, optional
@@ -75,9 +95,19 @@ def model_features(
     Raises
     ------
     InputError
-        Also when those transforms are none, for another model or for other speakers.
+        See `load_features` and `transformed`.
     """
-    features = load_features(data, model.features, allow_commands)
+    return transformed(load_features(data, model.features, allow_commands), data, model, speakers)
+
+
+def transformed(features: Features, data: Path, model: ModelDescription, speakers: Path | None) -> TransformedFeatures:
+    """Transform features of a data directory as a model wants them; for the parameters see `model_features`.
+
+    Raises
+    ------
+    InputError
+        When there are no transforms in `speakers`, or they are for another model or for other speakers.
+    """
     if speakers is None:
         return TransformedFeatures(features, model.transform)
     if not (speakers / FILE).is_file():

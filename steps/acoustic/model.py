@@ -33,8 +33,8 @@ class Priors(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AcousticModel:
-    """An acoustic model and what it was trained on.
+class ModelDescription:
+    """What is known of an acoustic model without its Gaussians or weights.
 
     Attributes
     ----------
@@ -47,6 +47,29 @@ class AcousticModel:
     transitions : TransitionModel
     seed : int
         Of its training.
+    is_network : bool
+        Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
+    """
+
+    folder: Path
+    features: dict[str, Any]
+    transform: Transform
+    transitions: TransitionModel
+    seed: int
+    is_network: bool
+
+    @property
+    def name(self) -> str:
+        """The name of its directory."""
+        return self.folder.name
+
+
+@dataclass(frozen=True)
+class AcousticModel(ModelDescription):
+    """An acoustic model.
+
+    Attributes
+    ----------
     scores : callable
         A list of (T, D) features to a list of (T, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
         of a network. The utterances of a list are computed side by side.
@@ -56,24 +79,9 @@ class AcousticModel:
         Those of a network.
     """
 
-    folder: Path
-    features: dict[str, Any]
-    transform: Transform
-    transitions: TransitionModel
-    seed: int
     scores: Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
     gmms: DiagGmms | None = None
     priors: Priors | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of its directory."""
-        return self.folder.name
-
-    @property
-    def is_network(self) -> bool:
-        """Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter."""
-        return self.priors is not None
 
     def log_likelihoods(self, features: Sequence[NDArray[Any]], silence_deweight: float = 1.0) -> list[NDArray[Any]]:
         """Log likelihoods log p(x | s) of features; see `to_log_likelihoods`. A network's lack a constant per frame."""
@@ -95,8 +103,8 @@ class AcousticModel:
         return [matrix - priors for matrix in scores]  # log p(x|s) = log p(s|x) - log p(s) + constant
 
 
-def load_acoustic_model(folder: str | Path) -> AcousticModel:
-    """Load what steps.train_mono or steps.train_nnet wrote.
+def describe_model(folder: str | Path) -> ModelDescription:
+    """Read what a model directory says of its model.
 
     Raises
     ------
@@ -119,13 +127,28 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     transform = read_transform(folder).without_speakers()
-    common = folder, about["features"], transform, transitions, about["seed"]
-    if about.get("kind") == "gmm":
-        gmms = read_gmms(folder / "gmm.npz")
-        return AcousticModel(*common, partial(_gmm_scores, gmms), gmms=gmms)
-    network, about = load_model(folder)
+    return ModelDescription(
+        folder, about["features"], transform, transitions, about["seed"], is_network=about.get("kind") != "gmm"
+    )
+
+
+def load_acoustic_model(folder: str | Path) -> AcousticModel:
+    """Load what steps.train_mono or steps.train_nnet wrote.
+
+    Raises
+    ------
+    InputError
+        See `describe_model`.
+    ModelError
+        See `nnet.model.load_model`.
+    """
+    description = describe_model(folder)
+    if not description.is_network:
+        gmms = read_gmms(description.folder / "gmm.npz")
+        return AcousticModel(**vars(description), scores=partial(_gmm_scores, gmms), gmms=gmms)
+    network, about = load_model(description.folder)
     priors = Priors(np.array(about["prior_counts"]), about["silence_pdfs"])
-    return AcousticModel(*common, partial(_network_scores, network), priors=priors)
+    return AcousticModel(**vars(description), scores=partial(_network_scores, network), priors=priors)
 
 
 def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang: str, seed: int) -> None:

@@ -25,7 +25,7 @@ from steps.feats.ark import read_array
 from steps.hmm.transitions import MODEL_FILES
 
 DOUBTFUL_FILE = "doubtful.json"
-SAID = 20  # doubtful utterances that are printed
+MOST_PRINTED = 20  # doubtful utterances that are printed
 
 
 @dataclass(frozen=True)
@@ -224,10 +224,10 @@ def say_failed(failed: Mapping[str, str]) -> None:
 def say_doubtful(aligned: Mapping[str, Aligned]) -> None:
     """Name the first utterances whose alignment is likely to be wrong, with the reasons."""
     doubts = doubts_of(aligned)
-    for utterance, reason in list(doubts.items())[:SAID]:
+    for utterance, reason in list(doubts.items())[:MOST_PRINTED]:
         print(f"{utterance} aligned, but doubtful: {reason}")
-    if len(doubts) > SAID:
-        print(f"{len(doubts) - SAID} more doubtful utterances: {DOUBTFUL_FILE} lists all")
+    if len(doubts) > MOST_PRINTED:
+        print(f"{len(doubts) - MOST_PRINTED} more doubtful utterances: {DOUBTFUL_FILE} lists all")
 
 
 def check_failed(failed: Mapping[str, str], total: int, max_failed: float) -> None:

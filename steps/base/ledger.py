@@ -74,13 +74,13 @@ class Ledger:
         return [self.relative(path), state(path), _audio_state(path)]
 
     def keys(self, stages: Sequence[Stage], first: int = 0) -> Iterator[tuple[Stage, str]]:
-        """Each stage with its key; of those before number `first`, the key of their last run.
+        """Each stage with its key; of those before position `first`, the key of their last run.
 
         A stage may be run before the next is asked for.
         """
         done: list[tuple[Stage, str]] = []
-        for stage in stages:
-            key = self.entry(stage).get("key", "") if stage.number < first else self.key(stage, done)
+        for position, stage in enumerate(stages):
+            key = self.entry(stage).get("key", "") if position < first else self.key(stage, done)
             yield stage, key
             entry = self.entry(stage)
             done.append((stage, entry.get("run", "") if entry.get("key") == key else "not made yet"))

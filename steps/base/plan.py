@@ -1,8 +1,8 @@
-"""The plan of a run: its stages, which are numbered once and for all, and their steps.
+"""The plan of a run: its steps in the order in which they run, each of a numbered stage.
 
 A plan is a list of ``NAME MODULE ARGUMENTS...``, of which the last argument is the path that the step writes. Paths are
 absolute; any other argument is taken as it stands. An argument ``@FILE`` counts in the key only: a file that the step
-reads although no argument names it. One stage may have several steps.
+reads although no argument names it. One stage may have several steps, one after the other.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ STAGES = (
     *("align", "nnet", "realign"),
     *("graph", "decode", "rescore", "score", "report"),
 )
-"""All stages; the place in this list is a stage's number, in every plan. (rescore and report are not built yet.)"""
+"""All stages. The place here is the number by which a stage is shown and chosen, in every plan; the order in which they
+run is that of the plan. (rescore and report are not built yet.)"""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_plan(text: str) -> list[Stage]:
     Raises
     ------
     InputError
-        For a stage that is not one of `STAGES`, or that comes after one with a higher number.
+        For a stage that is not one of `STAGES`, or whose steps stand apart.
 
     Example
     -------
@@ -62,23 +63,28 @@ def read_plan(text: str) -> list[Stage]:
         name, module, *arguments = record.split("\0")
         if name not in STAGES:
             raise InputError(f"the plan has a stage '{name}'; add it to STAGES in {__name__}")
+        if stages and name != stages[-1].name and any(name == stage.name for stage in stages):
+            raise InputError(f"the plan has stage {name} again after stage {stages[-1].name}; put its steps together")
         stages.append(Stage(name, module, tuple(arguments)))
-        if len(stages) > 1 and stages[-2].number > stages[-1].number:
-            raise InputError(f"the plan has stage {name} after stage {stages[-2].name}; the order is that of STAGES")
     return stages
 
 
-def stage_number(stages: Sequence[Stage], wanted: str) -> int:
-    """The number of a stage of the plan that is given by name or number.
+def steps_of(stages: Sequence[Stage], wanted: str) -> range:
+    r"""Where in the plan the steps of a stage are, which is given by name or number.
 
     Raises
     ------
     InputError
         Lists the plan's stages when it is none of them.
+
+    Example
+    -------
+    >>> steps_of(read_plan("data\0m\0x\0\0mono\0m\0y\0\0mono\0m\0z\0\0"), "mono")
+    range(1, 3)
     """
-    for stage in stages:
-        if wanted in (stage.name, str(stage.number)):
-            return stage.number
+    found = [position for position, stage in enumerate(stages) if wanted in (stage.name, str(stage.number))]
+    if found:
+        return range(found[0], found[-1] + 1)
     present = ", ".join(dict.fromkeys(f"{stage.number} {stage.name}" for stage in stages))
     for number, name in enumerate(STAGES):
         if wanted in (name, str(number)):

@@ -19,7 +19,7 @@ from steps.base.environment import environment
 from steps.base.errors import InputError, os_error_text
 from steps.base.ledger import Ledger, only_run
 from steps.base.output import fingerprint, writing
-from steps.base.plan import Stage, read_plan, stage_number
+from steps.base.plan import Stage, read_plan, steps_of
 
 GRACE = 20.0  # seconds that an interrupted stage has to end
 
@@ -108,19 +108,17 @@ def _ending(status: int) -> str:
 
 
 def run(
-    stages: Sequence[Stage], ledger: Ledger, first: int, last: int, forced: bool, run_command: Sequence[str] = ()
+    stages: Sequence[Stage], ledger: Ledger, chosen: range, forced: range, run_command: Sequence[str] = ()
 ) -> None:
-    """Run what is not done from stage `first` to `last`; `forced` runs `first` even if it is."""
+    """Run what is not done among the `chosen` positions of the plan, and the `forced` ones even if they are done."""
     begin = time.monotonic()
-    for stage, key in ledger.keys(stages, first):
+    for position, (stage, key) in enumerate(ledger.keys(stages[: chosen.stop], chosen.start)):
         where = f"{stage.number:<2} {stage.name:8} {ledger.relative(stage.output)}"
-        if stage.number > last:
-            break
-        if stage.number < first:
+        if position < chosen.start:
             if not key:
                 raise InputError(f"stage {stage.name} has not been run, or {stage.output} is gone: start with it")
             continue
-        if ledger.entry(stage).get("key") == key and not (forced and stage.number == first):
+        if ledger.entry(stage).get("key") == key and position not in forced:
             print(f"{where}: done, skipped")
             continue
         print(where, flush=True)
@@ -152,19 +150,19 @@ def main() -> None:
     try:
         stages = read_plan(sys.stdin.read())
         ledger = Ledger(options.work)
-        first = stage_number(stages, options.stage) if options.stage else 0
-        last = stage_number(stages, options.stop_stage) if options.stop_stage else stages[-1].number
-        if last < first:
+        forced = steps_of(stages, options.stage) if options.stage else range(0)
+        stop = steps_of(stages, options.stop_stage).stop if options.stop_stage else len(stages)
+        chosen = range(forced.start, stop)
+        if not chosen:
             raise InputError(f"--stop-stage {options.stop_stage} comes before --stage {options.stage}")
         if options.list:
             show(stages, ledger)
         elif options.dry_run:
-            for stage in stages:
-                if first <= stage.number <= last:
-                    print(f"{stage.number} {stage.name}: python {shlex.join(stage.command)}")
+            for stage in stages[chosen.start : chosen.stop]:
+                print(f"{stage.number} {stage.name}: python {shlex.join(stage.command)}")
         else:
             with only_run(ledger.work):
-                run(stages, ledger, first, last, options.stage is not None, options.run_command)
+                run(stages, ledger, chosen, forced, options.run_command)
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -118,7 +118,7 @@ def audio_info(source: AudioSource, allow_commands: bool = False) -> AudioInfo:
 def check_audio(source: AudioSource, channel: int | None = None, allow_commands: bool = False) -> AudioInfo:
     """Do as `audio_info`, find what would keep `read_audio` from reading the whole recording, and whether it is silent.
 
-    All samples are decoded where a header cannot tell: in compressed files, which may be damaged, and in those of
+    All samples are decoded where a header cannot show this: in compressed files, which may be damaged, and in those of
     floating-point numbers, which may not be finite. Of others as many are read as show that there is sound.
     """
     with _opened(source, allow_commands) as sound:

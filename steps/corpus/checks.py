@@ -207,7 +207,7 @@ def check_spaces(text: Table, problems: list[Problem]) -> None:
 
 
 def good_utt2spk(path: Path, tables: dict[str, Table], source: str, problems: list[Problem]) -> dict[str, str]:
-    """Give every utterance its speaker, as far as the tables tell it; one of its own where they name no speaker."""
+    """Give every utterance its speaker, from the tables; one of its own where they name no speaker."""
     table = tables["utt2spk"]
     named = invert({row.id: row.rest for row in tables["spk2utt"].values()})
     times = Counter(utterance for row in tables["spk2utt"].values() for utterance in set(split_fields(row.rest)))

@@ -136,7 +136,7 @@ class Sound:
     def check(self, channel: int) -> AudioInfo:
         """Find what would keep `read` from reading the whole channel, and whether there is sound in it.
 
-        Samples are decoded only once and only as far as needed: all where the header cannot tell that they are there
+        Samples are decoded only once and only as far as needed: all where the header does not show that they are there
         and are numbers, otherwise until there are enough that differ.
         """
         if not self.exact:
@@ -220,7 +220,7 @@ def _flac_parts(content: bytes) -> list[Part] | None:
 
 
 def _counted(flac: bytes) -> Part:
-    """Write into a flac stream's header how many samples it has, where the header does not tell."""
+    """Write into a flac stream's header how many samples it has, where the header lacks it."""
     if flac_frames(flac):
         return Part(flac, 0)
     frames, fault = _count(flac)

@@ -21,7 +21,7 @@ CONTRAST = 1.0
 """An utterance whose speech level is above its noise level by less, in nats, holds no speech."""
 
 CLICK = 8
-"""Frames: what is louder than the rest for no longer may be a click, and does not tell how loud speech is."""
+"""Frames: what is louder than the rest for no longer may be a click, and does not count for the level of speech."""
 
 PAUSES = 0.5
 """Frames of pauses that count, as a share of those of speech: about as many as read sentences have."""

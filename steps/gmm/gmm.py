@@ -15,7 +15,6 @@ from steps.gmm.gmm_compiled import add_frames, sum_mixtures
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-LOG_2PI = float(np.log(2 * np.pi))
 FRAMES_AT_ONCE = 4096  # bounds the memory that a long recording takes
 Sums = TypeVar("Sums", bound="DataclassInstance")
 

@@ -68,12 +68,6 @@ def log_prob(model: Arpa, ngram: Ngram) -> float:
     return -math.inf
 
 
-def sentence_log_prob(model: Arpa, words: Sequence[str]) -> float:
-    """Log10 probability of a whole sentence, its end included."""
-    padded = (BOS, *words, EOS)
-    return sum(log_prob(model, padded[max(0, i - model.order) : i]) for i in range(2, len(padded) + 1))
-
-
 def renamed(model: Arpa, names: Mapping[str, str]) -> Arpa:
     """Write some words in another way, none of which the model has.
 

@@ -76,7 +76,7 @@ def check_same(what: str, one: Path, one_hash: str | None, other: Path, other_ha
     """
     if one_hash is None or other_hash is None:
         without = other if other_hash is None else one
-        _say(f"{one} and {other}: not checked that their {what} are the same, {without} has no hash of them")
+        _print_once(f"{one} and {other}: not checked that their {what} are the same, {without} has no hash of them")
     elif one_hash != other_hash:
         raise InputError(f"{one} and {other}: their {what} differ (hash {one_hash}, {other_hash}); {advice}")
 
@@ -104,5 +104,5 @@ def check_labels(labels: NDArray[Any], fst: Path, table: Path) -> None:
 
 
 @lru_cache(maxsize=64)  # a command may open a pair of files several times
-def _say(message: str) -> None:
+def _print_once(message: str) -> None:
     print(message, flush=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from steps.base.errors import InputError
 from steps.base.files import read_json
@@ -11,13 +11,16 @@ from steps.scoring.report import DECODED, Key, key
 
 FILE = "decode.json"
 
+Role = Literal["tune", "test", "pass"]
+"""What a decoding is for: the choice of the scales, a result, or a pass that only leads to speakers' transforms."""
+
 
 class Decoding(NamedTuple):
     """A decode directory, what its decode.json says, and its role: tune or test."""
 
     directory: Path
     about: Mapping[str, Any]
-    role: str
+    role: Role
 
 
 def find_decodings(data: Path, exp: Path) -> dict[Key, Decoding]:
@@ -27,7 +30,7 @@ def find_decodings(data: Path, exp: Path) -> dict[Key, Decoding]:
     ------
     InputError
         When there are none, when two hold the same set of one model and language model, and when decode.json lacks
-        what a result needs.
+        what a result needs or has an unknown role.
     """
     decodings: dict[Key, Decoding] = {}
     for file in sorted(exp.glob(f"*/*/{FILE}")):
@@ -56,10 +59,15 @@ def find_decodings(data: Path, exp: Path) -> dict[Key, Decoding]:
     return decodings
 
 
-def role_of(directory: Path, about: Mapping[str, Any]) -> str:
-    """Say what a decoding is for: tune, test or pass.
+def role_of(directory: Path, about: Mapping[str, Any]) -> Role:
+    """Say what a decoding is for.
 
     Where decode.json has no role, the beginning of the directory's name says it.
+
+    Raises
+    ------
+    InputError
+        When decode.json has another role than these.
 
     Example
     -------
@@ -68,6 +76,8 @@ def role_of(directory: Path, about: Mapping[str, Any]) -> str:
     >>> [role_of(Path("exp/mono", name), {}) for name in ("tune_bigram_dev", "decode_bigram_test", "second_bigram_dev")]
     ['tune', 'test', 'pass']
     """
-    if "role" in about:
-        return str(about["role"])
-    return {"tune": "tune", "decode": "test"}.get(directory.name.partition("_")[0], "pass")
+    by_name: dict[str, Role] = {"tune": "tune", "decode": "test"}
+    role = about.get("role", by_name.get(directory.name.partition("_")[0], "pass"))
+    if role not in get_args(Role):
+        raise InputError(f"{directory / FILE}: its role is '{role}'; there are {', '.join(get_args(Role))}")
+    return cast(Role, role)

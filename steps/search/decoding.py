@@ -18,6 +18,9 @@ from steps.base.parallel import SharedJobs, split_into_blocks
 from steps.search.beam import DecodingScales, SearchOptions, search_utterance
 from steps.search.inputs import DecodingInputs
 
+KEPT_SCORES = 4 * 10**9
+"""Bytes of scores that are kept on disk at most, in all blocks together; those of other blocks are computed again."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -56,7 +59,8 @@ class Task:
     folder : Path
         A block's results lie here from the moment it is done, so that a killed run does not decode it again.
     scores : Path, optional
-        A folder where the model's scores are kept, for other decodings of the same utterances with this model.
+        A folder where the model's scores are kept, up to `KEPT_SCORES`, for other decodings of the same utterances with
+        this model.
     alignments : bool
         Whether to give the transition-ids of the best paths.
     """
@@ -86,7 +90,8 @@ def decode_all(inputs: DecodingInputs, task: Task, run: SharedJobs[DecodingInput
         One for each of ``task.scales``.
     """
     utterances = list(inputs.features)
-    blocks = run(partial(_decode_block, task=task), list(enumerate(split_into_blocks(utterances))), desc)
+    items = list(enumerate(split_into_blocks(utterances)))
+    blocks = run(partial(_decode_block, task=task, kept=KEPT_SCORES // len(items)), items, desc)
     results = [_joined([block[i] for block in blocks]) for i in range(len(task.scales))]
     if not any(words for result in results for words in result.text.values()):
         raise InputError(
@@ -106,16 +111,16 @@ def _joined(parts: Sequence[Decoded]) -> Decoded:
     )
 
 
-def _decode_block(inputs: DecodingInputs, item: tuple[int, list[str]], task: Task) -> list[Decoded]:
-    """Decode a block with all scales, or take the results that a killed run left."""
+def _decode_block(inputs: DecodingInputs, item: tuple[int, list[str]], task: Task, kept: int) -> list[Decoded]:
+    """Decode a block with all scales, or take the results that a killed run left; keep its scores up to a size."""
     index, utterances = item
     done = task.folder / f"block.{index}.json"
     header = {"utterances": utterances, "scales": [vars(scales) for scales in task.scales]}
     if done.exists():
-        kept = read_json(done)
-        if all(kept.get(name) == value for name, value in header.items()):
-            return [Decoded(**result) for result in kept["results"]]
-    scores = _block_scores(inputs, utterances, task.scores and task.scores / f"block.{index}.npz")
+        before = read_json(done)
+        if all(before.get(name) == value for name, value in header.items()):
+            return [Decoded(**result) for result in before["results"]]
+    scores = _block_scores(inputs, utterances, task.scores and task.scores / f"block.{index}.npz", kept)
     results: dict[DecodingScales, Decoded] = {}
     for scales in sorted(task.scales, key=lambda s: (s.silence_deweight, s.insertion_penalty)):  # few changes of graph
         results[scales] = _search_block(inputs, utterances, scores, scales, task)
@@ -133,8 +138,8 @@ class _Scores:
     seconds: float
 
 
-def _block_scores(inputs: DecodingInputs, utterances: list[str], file: Path | None) -> _Scores:
-    """Compute the scores of a block, or read those that are kept in a file."""
+def _block_scores(inputs: DecodingInputs, utterances: list[str], file: Path | None, kept: int) -> _Scores:
+    """Compute the scores of a block, or read those in a file; write them there if they have `kept` bytes at most."""
     if file and file.exists():
         names, lengths, scores, seconds = read_arrays(file, "utterances", "frames", "scores", "seconds")
         if names.tolist() == utterances:
@@ -142,7 +147,7 @@ def _block_scores(inputs: DecodingInputs, utterances: list[str], file: Path | No
     start = time.perf_counter()
     matrices = inputs.model.scores([inputs.features[utterance] for utterance in utterances])
     found = _Scores(matrices, time.perf_counter() - start)
-    if file:
+    if file and sum(matrix.nbytes for matrix in matrices) <= kept:
         frames, joined = [len(matrix) for matrix in matrices], np.concatenate(matrices)
         write_arrays(file, utterances=np.array(utterances), frames=frames, scores=joined, seconds=found.seconds)
     return found

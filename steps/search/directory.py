@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -11,12 +10,10 @@ from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.parallel import SharedJobs
 from steps.corpus.tables import write_table
+from steps.scoring.decodings import Role
 from steps.search.beam import DecodingScales
 from steps.search.decoding import Decoded, Task, decode_all
 from steps.search.inputs import DecodingInputs
-
-Role = Literal["tune", "test", "pass"]
-"""What a decoding is for: the choice of the scales, a result, or a pass that only leads to speakers' transforms."""
 
 
 def decode_into(
@@ -43,7 +40,7 @@ def decode_into(
         What the progress bar says.
     """
     [scales], [decoded] = task.scales, decode_all(inputs, task, run, desc)
-    folder, model = task.folder, inputs.model
+    folder, model = task.folder, inputs.description
     write_alignments(folder, out, {utterance: np.array(path) for utterance, path in decoded.alignments.items()})
     copy_model_files(inputs.model_dir, folder)
     write_table(folder / "text", decoded.text)

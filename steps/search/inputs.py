@@ -67,7 +67,7 @@ class DecodingInputs(AcousticInputs):
             When the graph was made for another tree, number of transition-ids or other phones, or its words.txt is of
             another graph.
         """
-        about, transitions, tree = self.about, self.model.transitions, tree_hash(self.model_dir)
+        about, transitions, tree = self.about, self.description.transitions, tree_hash(self.model_dir)
         advice = "make a graph for this model with steps.make_graph"
         if about["tree"] != tree or about["transition_ids"] != transitions.num_tids:
             raise InputError(

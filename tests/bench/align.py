@@ -49,7 +49,7 @@ def main() -> None:
 def measure(data: Path, lang: Path, model: Path, nj: int) -> float:
     """Align a set with a model, print how that went, and give the times real time of a core."""
     inputs = AlignmentInputs(data=data, lang=lang, model_dir=model)
-    shift = frame_times(inputs.model.features).shift
+    shift = frame_times(inputs.description.features).shift
     audio = shift * sum(len(matrix) for matrix in inputs.features.values())
     rounds = [one_round(data, lang, model, nj) for _ in range(ROUNDS)]
     adapting, aligning, failed = (median(column) for column in zip(*rounds, strict=True))

@@ -43,6 +43,7 @@ from nnet.chunks import Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.data import training_chunks
 from nnet.gradient import Replicas, train_chunk
+from nnet.losses import loss_named
 from nnet.model import Network, initialise
 from nnet.optimizer import flatten, initial_state, update_of
 from nnet.threads import set_threads
@@ -228,7 +229,7 @@ def train_alone(worker: int, contest: Contest, threads: int, meet: Callable[[int
     update, optimizer = update_of(training), initial_state(training, replicas.params)
     state, frames, begun, seconds = [], 0, math.inf, 0.0
     for n, chunk in enumerate(training_chunks(contest.model, training, data, order, worker, Position()), 1):
-        sums, state = train_chunk(replicas, chunk, state, training)
+        sums, state = train_chunk(replicas, chunk, state, training, loss_named(training.loss))
         state = [(c.detach(), r.detach()) for c, r in state]
         update(replicas.params, replicas.grad, optimizer, training.initial_lr)
         if n == WARM_UP:

@@ -6,6 +6,7 @@ import torch
 from nnet.chunks import Chunk, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.gradient import Replicas, train_chunk
+from nnet.losses import loss_named
 from nnet.model import Network, carry_state, initialise
 from nnet.optimizer import initial_state, update_of
 from tests.bench.plain import Plain, Trainer, carry
@@ -82,7 +83,7 @@ def test_training_steps_change_the_weights_alike(pair, optimizer):
     trainer, state, slots = Trainer(plain, config), [], initial_state(config, replicas.params)
     for _ in range(3):
         chunk = chunk_of(ours.config, [-1] * 3, [7, 7, 7])
-        _, state = train_chunk(replicas, chunk, state, config)
+        _, state = train_chunk(replicas, chunk, state, config, loss_named(config.loss))
         update_of(config)(replicas.params, replicas.grad, slots, config.initial_lr)
         trainer.step(chunk)
     torch.testing.assert_close(plain.output.weight, ours.output.weight, rtol=1e-4, atol=1e-5)

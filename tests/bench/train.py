@@ -23,6 +23,7 @@ from nnet.chunks import NO_TARGET, Chunk, Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.data import training_chunks
 from nnet.gradient import Replicas, train_chunk
+from nnet.losses import loss_named
 from nnet.model import Network, count_parameters, initialise
 from nnet.optimizer import initial_state, update_of
 from nnet.threads import set_threads
@@ -113,7 +114,7 @@ def our_step(model: Network, config: TrainConfig) -> Callable[[Chunk], None]:
 
     def step(chunk: Chunk) -> None:
         nonlocal state
-        _, state = train_chunk(replicas, chunk, state, config)
+        _, state = train_chunk(replicas, chunk, state, config, loss_named(config.loss))
         update(replicas.params, replicas.grad, optimizer, config.initial_lr)
 
     return step

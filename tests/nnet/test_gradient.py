@@ -40,12 +40,12 @@ CONFIGS = [
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_parts_add_up_to_the_gradient_of_the_chunk(config, threads):
     whole, parts = replicas_of(config, 1), replicas_of(config, threads)
-    state, other, weights = [], [], torch.tensor([0.5, 1.0])
+    state, other, loss = [], [], loss_named("cross_entropy", torch.tensor([0.5, 1.0]))
     for chunk in some_chunks(config, synthetic.bits(12, 0)):
         torch.manual_seed(1)  # of dropout
-        sums, state = chunk_gradient(whole, chunk, state, CE, per=80.0, weights=weights)
+        sums, state = chunk_gradient(whole, chunk, state, loss, per=80.0)
         torch.manual_seed(1)
-        again, other = chunk_gradient(parts, chunk, other, CE, per=80.0, weights=weights)
+        again, other = chunk_gradient(parts, chunk, other, loss, per=80.0)
         torch.testing.assert_close(parts.grad, whole.grad, rtol=1e-4, atol=1e-6)
         assert (again.correct, again.frames, again.chunks) == (sums.correct, sums.frames, 1)
         assert (again.loss, again.clipped) == pytest.approx((sums.loss, sums.clipped))
@@ -121,7 +121,7 @@ def test_gradient_norm_is_limited():
     model, data = small_model(), synthetic.bits(4, 0)
     chunk = next(stream_chunks(data, list(data), streams=4, frames=20, delay=2))
     replicas = Replicas(model)
-    sums, _ = train_chunk(replicas, chunk, [], TrainConfig())
+    sums, _ = train_chunk(replicas, chunk, [], TrainConfig(), CE)
     assert replicas.grad.norm().item() == pytest.approx(sums.grad_norm)
-    train_chunk(replicas, chunk, [], TrainConfig(max_grad_norm=sums.grad_norm / 4))
+    train_chunk(replicas, chunk, [], TrainConfig(max_grad_norm=sums.grad_norm / 4), CE)
     assert replicas.grad.norm().item() == pytest.approx(sums.grad_norm / 4, rel=1e-4)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from steps.acoustic import model
+from steps.acoustic.inputs import AcousticInputs
 from steps.ali.directory import read_alignments
 from steps.base.errors import InputError
+from steps.base.parallel import split_into_blocks
 from steps.corpus.tables import read_table
 from steps.decode import decode
 from steps.scoring.wer import score
@@ -67,7 +69,15 @@ def test_killed_tuning_goes_on(work, tmp_path, kill, tuned, monkeypatch):
     assert len(calls) == 35 * (points + 1) - 32 * 3  # but for the first block at three scales; the best point twice
 
 
-def test_scores_are_computed_once(work, tmp_path, tuned, monkeypatch):
+@pytest.mark.parametrize("kept", ["all", "those of the second block", "none"])
+def test_scores_are_computed_once_where_they_may_be_kept(work, tmp_path, tuned, monkeypatch, kept):
+    """Otherwise again for each part of the grid that has new points, and for the best one; the result is the same."""
+    inputs = AcousticInputs(data=work / "feats/dev", model_dir=work / "mono")
+    dev, pdfs = inputs.features, inputs.model.transitions.num_pdfs
+    sizes = [sum(4 * pdfs * len(dev[u]) for u in block) for block in split_into_blocks(list(dev))]
+    assert (len(sizes), sizes[0] > sizes[1]) == (2, True)
+    limit = {"all": 2 * sizes[0], "none": 2 * sizes[1] - 2}.get(kept, 2 * sizes[0] - 2)
+    monkeypatch.setattr(decoding, "KEPT_SCORES", limit)
     scored = []
     real = model._gmm_scores
 
@@ -77,7 +87,9 @@ def test_scores_are_computed_once(work, tmp_path, tuned, monkeypatch):
 
     monkeypatch.setattr(model, "_gmm_scores", scores)
     tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", synthetic.GRID)
-    assert len(scored) == synthetic.SIZES["dev"]
+    best = json.loads((tuned / "tune.json").read_text())["best"]
+    later = 3 if best["insertion_penalty"] else 2  # penalties, scales again if there is a penalty, the best point
+    assert len(scored) == 35 + later * {"all": 0, "none": 35}.get(kept, 32)
     assert (tmp_path / "out/tune.json").read_bytes() == (tuned / "tune.json").read_bytes()
 
 

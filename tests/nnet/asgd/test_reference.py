@@ -10,6 +10,7 @@ from nnet.chunks import Epochs, Position
 from nnet.config import TrainConfig
 from nnet.data import training_chunks
 from nnet.gradient import Replicas, train_chunk
+from nnet.losses import loss_named
 from nnet.model import Network, initialise
 from nnet.threads import set_threads
 from nnet.train import train
@@ -37,7 +38,7 @@ def worker(names, epochs, seed=SEED):
     def gradient(params):
         nonlocal state
         replicas.params.copy_(params)
-        sums, state = train_chunk(replicas, next(chunks), state, TRAINING)
+        sums, state = train_chunk(replicas, next(chunks), state, TRAINING, loss_named(TRAINING.loss))
         state = [(c.detach(), r.detach()) for c, r in state]
         return replicas.grad, sums.frames
 

@@ -10,8 +10,9 @@ from kaldingram.ppl import compute_ppl
 from kaldingram.prune import ArpaParser
 
 from steps.base.errors import InputError
-from steps.lang.arpa import log_prob, perplexity, read_arpa, restrict, sentence_log_prob, write_arpa
+from steps.lang.arpa import log_prob, perplexity, read_arpa, restrict, write_arpa
 from steps.lang.ngram import train_ngram
+from tests.steps.lang.sentences import sentence_log_prob
 
 GOOD = """A comment.
 

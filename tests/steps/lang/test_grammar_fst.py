@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.base.errors import InputError
-from steps.lang.arpa import Arpa, sentence_log_prob, write_arpa
+from steps.lang.arpa import Arpa, write_arpa
 from steps.lang.grammar_fst import grammar_fst
 from steps.lang.ngram import train_ngram
 from steps.lang.symbols import word_symbols, write_symbols
+from tests.steps.lang.sentences import sentence_log_prob
 
 WORDS = ["a", "b", "c", "é"]
 SENTENCES = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=5), min_size=1, max_size=8)

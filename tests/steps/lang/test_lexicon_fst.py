@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.lang.arpa import sentence_log_prob, write_arpa
+from steps.lang.arpa import write_arpa
 from steps.lang.grammar_fst import grammar_fst
 from steps.lang.lexicon import Entry, add_lex_disambig
 from steps.lang.lexicon_fst import lexicon_fst, write_fst
 from steps.lang.ngram import train_ngram
 from steps.lang.symbols import phone_symbols, word_symbols, write_symbols
+from tests.steps.lang.sentences import sentence_log_prob
 
 PHONES = st.lists(st.sampled_from("AB"), min_size=1, max_size=3).map(tuple)
 LEXICON = st.lists(
