@@ -11,7 +11,7 @@ from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.corpus.tables import read_table
-from steps.scoring.comparison import Comparison, Scored, compare_letters, read_per_utt
+from steps.scoring.comparison import Comparison, Scored, compare_letters, read_scored
 from steps.scoring.significance import FEWEST_SEGMENTS, SIGNIFICANT
 from steps.scoring.wer import count
 
@@ -39,8 +39,8 @@ def compare(first: Path, second: Path, data: Path | None = None, most: Whole = 2
     InputError
         When a directory is not scored, or the two are not of the same utterances.
     """
-    systems = [read_per_utt(directory / "per_utt") for directory in (first, second)]
-    if odd := [utt for utt, text in systems[0].reference.items() if systems[1].reference.get(utt, text) != text]:
+    systems = [read_scored(directory) for directory in (first, second)]
+    if odd := [utt for utt, text in systems[0].transcript.items() if systems[1].transcript.get(utt, text) != text]:
         raise InputError(
             f"{first} and {second} have other references, such as that of utterance {odd[0]}; score both again"
         )
