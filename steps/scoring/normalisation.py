@@ -93,6 +93,8 @@ class Normaliser:
         return list(self._replace(tuple(map(Word, plain_words(text, self.options)))))
 
     def _replace(self, words: Words) -> Words:
+        if not self._replaced:
+            return words  # much faster
         return tuple(word for part in parts(words, self._replaced) for word in self._replaced.get(part, part))
 
 
