@@ -11,8 +11,8 @@ from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.corpus.tables import read_table
-from steps.scoring.comparison import Comparison, Scored, compare_letters, read_per_utt
-from steps.scoring.significance import FEWEST_SEGMENTS, SIGNIFICANT
+from steps.scoring.comparison import Comparison, Scored, compare_letters, read_scored
+from steps.scoring.significance import FEWEST_SEGMENTS, SIGNIFICANT, p_text
 from steps.scoring.wer import count
 
 
@@ -20,7 +20,7 @@ def compare(first: Path, second: Path, data: Path | None = None, most: Whole = 2
     """Say whether two systems differ, by what they recognised in the same utterances.
 
     Prints both word error rates with their 95 % intervals, their difference with its interval, and the results of two
-    tests: of NIST's matched-pairs sentence-segment word error test (MAPSSWE, sc_stats -t mapsswe), and of a paired
+    tests: NIST's matched-pairs sentence-segment word error test (MAPSSWE, sc_stats -t mapsswe), and a paired
     bootstrap. Then the utterances whose number of errors differs, both hypotheses below the reference.
 
     Parameters
@@ -39,8 +39,8 @@ def compare(first: Path, second: Path, data: Path | None = None, most: Whole = 2
     InputError
         When a directory is not scored, or the two are not of the same utterances.
     """
-    systems = [read_per_utt(directory / "per_utt") for directory in (first, second)]
-    if odd := [utt for utt, text in systems[0].reference.items() if systems[1].reference.get(utt, text) != text]:
+    systems = [read_scored(directory) for directory in (first, second)]
+    if odd := [utt for utt, text in systems[0].transcript.items() if systems[1].transcript.get(utt, text) != text]:
         raise InputError(
             f"{first} and {second} have other references, such as that of utterance {odd[0]}; score both again"
         )
@@ -71,7 +71,7 @@ def summary(names: list[str], found: Comparison) -> str:
     ]
     low, high = found.difference_interval
     apart = found.first.errors - found.second.errors
-    rows.append(["", "A - B", f"{found.difference:+.2f}", f"{low:+.2f} - {high:+.2f}", f"{apart:+d}"])
+    rows.append(["", "A - B", f"{found.difference:+.2f}", f"{low:+.2f} to {high:+.2f}", f"{apart:+d}"])
     header = ["", "model", "WER %", f"95 %, over {found.drawn}", "errors / words"]
     test = found.test
     verdict = "the systems differ" if found.differ else "no difference is shown"
@@ -81,8 +81,8 @@ def summary(names: list[str], found: Comparison) -> str:
     lines = [
         tabulate(rows, header, disable_numparse=True, colalign=("left", "left", "right", "right", "right")),
         "",
-        f"matched pairs (MAPSSWE): {test.segments} segments, Z {test.z:.3f}, p {test.p:.4f}",
-        f"paired bootstrap: p {found.bootstrap_p:.4f}",
+        f"matched pairs (MAPSSWE): {test.segments} segments, Z {test.z:.3f}, {p_text(test.p)}",
+        f"paired bootstrap: {p_text(found.bootstrap_p)}",
         f"{verdict} (matched pairs: {why})",
     ]
     return "\n".join(lines)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from steps.base.errors import InputError
 from steps.base.fields import split_fields
-from steps.scoring.files import NOTHING
 from steps.scoring.significance import (
     FEWEST_SEGMENTS,
     SIGNIFICANT,
@@ -29,14 +28,17 @@ class Scored:
     letters : dict of str
         Utterance -> the letters of its alignment, C S I D (O).
     reference : dict of str
-        Utterance -> its reference.
+        Utterance -> its reference; of alternatives those with which the hypothesis was aligned.
     hypothesis : dict of str
         Utterance -> what was recognised.
+    transcript : dict of str
+        Utterance, as ref.trn has it -> its reference with all alternatives.
     """
 
     letters: dict[str, str]
     reference: dict[str, str]
     hypothesis: dict[str, str]
+    transcript: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -119,22 +121,41 @@ def compare_letters(
     )
 
 
-def read_per_utt(path: Path) -> Scored:
-    """Read the alignments of a scored decode directory, from its per_utt.
+def read_scored(directory: Path) -> Scored:
+    """Read the alignments of a scored decode directory, from its per_utt and ref.trn.
 
     Raises
     ------
     InputError
-        When it is missing or has a line of another form.
+        When one is missing, or has a line of another form.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is missing; score the directory first, with steps.score")
-    found: dict[str, dict[str, str]] = {kind: {} for kind in ("ref", "hyp", "op", "#csid")}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    found: dict[str, dict[str, list[str]]] = {kind: {} for kind in ("ref", "hyp", "op", "#csid")}
+    for number, line in enumerate(_lines(directory / "per_utt"), 1):
         fields = split_fields(line)
         if len(fields) < 2 or fields[1] not in found:
-            raise InputError(f"{path}:{number}: not a line of per_utt, 'UTTERANCE ref|hyp|op|#csid ...'")
+            raise InputError(
+                f"{directory / 'per_utt'}:{number}: not a line of per_utt, 'UTTERANCE ref|hyp|op|#csid ...'"
+            )
         utterance, kind, *rest = fields
-        words = (word for word in rest if word != NOTHING)
-        found[kind][utterance] = "".join(rest) if kind == "op" else " ".join(words)
-    return Scored(found["op"], found["ref"], found["hyp"])
+        found[kind][utterance] = rest
+    scored = Scored({}, {}, {}, {})
+    for utterance, letters in found["op"].items():
+        try:
+            rows = [*zip(found["ref"][utterance], found["hyp"][utterance], letters, strict=True)]
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{directory / 'per_utt'}: the lines of {utterance} are damaged; score again") from error
+        scored.letters[utterance] = "".join(letters)
+        scored.reference[utterance] = " ".join(ref for ref, _, letter in rows if letter not in "IO")
+        scored.hypothesis[utterance] = " ".join(
+            hyp for ref, hyp, letter in rows if letter != "D" and (letter != "C" or hyp == ref)
+        )
+    for line in _lines(directory / "ref.trn"):
+        words, _, utterance = line.rpartition("(")
+        scored.transcript[utterance.removesuffix(")")] = words.rstrip(" ")
+    return scored
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise InputError(f"{path} is missing; score the directory first, with steps.score")
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-SUBSTITUTION, INSERTION_OR_DELETION = 4, 3  # sclite's costs
+SUBSTITUTION, INSERTION_OR_DELETION, OPTIONAL = 4, 3, 2  # sclite's costs; the last of an optional word without another
 NO_WORD = -1
 
 _FAR = 1 << 30
@@ -23,7 +23,7 @@ class Network(NamedTuple):
     Attributes
     ----------
     words : (A,) int64
-        The number of each arc's word; that of the start and of an empty alternative is `NO_WORD`.
+        The number of each arc's word; that of the start is `NO_WORD`.
     optional : (A,) bool
         Whether the word may be missing, as a hesitation may.
     starts : (A + 1,) int64
@@ -64,7 +64,7 @@ def chain(words: Sequence[int] | NDArray[np.int64], optional: Sequence[bool] | N
 def align_words(
     reference: Network, hypothesis: NDArray[np.int64], optional: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
-    """Align a hypothesis with a reference: substitutions cost 4, insertions and deletions 3 (sclite's ``-d`` default).
+    """Align a hypothesis with a reference: substitutions cost 4, insertions and deletions 3, of optional words 2.
 
     Of alignments of the same cost the one is taken that sclite takes: seen from the end, a substitution or a right word
     first, then an insertion, then a deletion.
@@ -138,10 +138,10 @@ def _align(
     back = np.zeros((A, H + 1), np.int64)  # the arc before; of an insertion the arc itself
     step = np.zeros((A, H + 1), np.bool_)  # whether a word of the hypothesis was taken
     for h in range(H):
-        cost[0, h + 1] = cost[0, h] + (0 if hypothesis_optional[h] else 3)
+        cost[0, h + 1] = cost[0, h] + (OPTIONAL if hypothesis_optional[h] else INSERTION_OR_DELETION)
         step[0, h + 1] = True
     for a in range(1, A):
-        deletion = 0 if optional[a] or words[a] == NO_WORD else INSERTION_OR_DELETION
+        deletion = OPTIONAL if optional[a] else INSERTION_OR_DELETION
         for h in range(H + 1):
             least_deleted, deleted_from, least_taken, taken_from = _FAR, 0, _FAR, 0
             for k in range(starts[a], starts[a + 1]):
@@ -154,10 +154,8 @@ def _align(
             if h == 0:
                 cost[a, h], back[a, h] = least_deleted, deleted_from
                 continue
-            inserted = cost[a, h - 1] + (0 if hypothesis_optional[h - 1] else INSERTION_OR_DELETION)
-            if words[a] == NO_WORD:
-                least_taken = _FAR
-            elif words[a] != hypothesis[h - 1]:
+            inserted = cost[a, h - 1] + (OPTIONAL if hypothesis_optional[h - 1] else INSERTION_OR_DELETION)
+            if words[a] != hypothesis[h - 1]:
                 least_taken += SUBSTITUTION
             if least_taken <= least_deleted and least_taken <= inserted:
                 cost[a, h], back[a, h], step[a, h] = least_taken, taken_from, True
@@ -165,26 +163,23 @@ def _align(
                 cost[a, h], back[a, h] = least_deleted, deleted_from
             else:
                 cost[a, h], back[a, h], step[a, h] = inserted, a, True
-    return _trace_back(words, cost, back, step, last)
+    return _trace_back(cost, back, step, last)
 
 
 @numba.njit(cache=True)
-def _trace_back(
-    words: NDArray[Any], cost: NDArray[Any], back: NDArray[Any], step: NDArray[Any], last: NDArray[Any]
-) -> NDArray[Any]:
+def _trace_back(cost: NDArray[Any], back: NDArray[Any], step: NDArray[Any], last: NDArray[Any]) -> NDArray[Any]:
     h = cost.shape[1] - 1
     a = last[0]
     for end in last:
         if cost[end, h] < cost[a, h]:
             a = end
-    pairs = np.empty((len(words) + h, 2), np.int64)
+    pairs = np.empty((len(cost) + h, 2), np.int64)
     n = len(pairs)
     while a > 0 or h > 0:
         came, taken = back[a, h], step[a, h]
         arc = NO_WORD if came == a else a  # an insertion stays on its arc
-        if taken or words[a] != NO_WORD:  # an empty alternative leaves no trace
-            n -= 1
-            pairs[n, 0], pairs[n, 1] = arc, h - 1 if taken else -1
+        n -= 1
+        pairs[n, 0], pairs[n, 1] = arc, h - 1 if taken else -1
         a = came
         if taken:
             h -= 1

@@ -114,7 +114,7 @@ def per_utt_text(score: Score) -> str:
             rows[1].append(texts[1].ljust(width))
             rows[2].append(letter.center(width))
         counts = score.counts[utterance]
-        lines += ["  ".join(row).rstrip() for row in rows]
+        lines += ["  ".join(row).rstrip(" ") for row in rows]
         lines.append(
             f"{utterance} #csid {counts.correct} {counts.substitutions} {counts.insertions} {counts.deletions}"
         )

@@ -1,7 +1,7 @@
 """What counts as the same word in scoring: case, punctuation, and a mapping file in the spirit of NIST's glm."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -33,7 +33,7 @@ class Normalisation(Options):
     mapping : Path
         A file of rules, in the spirit of NIST's glm: ``A => B`` replaces words in both texts, ``{ OKAY / O.K. }`` says
         that a reference with one of these is also right with another, ``(UH)`` that a word may be missing, or be there
-        and not in the reference. ``;;`` begins a comment.
+        and not in the reference. Replacements come first, alternatives apply to their results. ``;;`` begins a comment.
     case : str
         keep, or lower: compare in lower case.
     punctuation : str
@@ -47,7 +47,7 @@ class Normalisation(Options):
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a mapping file, by the words that they begin with.
+    """The rules of a mapping file.
 
     Attributes
     ----------
@@ -57,13 +57,8 @@ class Rules:
         Words -> all that may stand for them, themselves first.
     """
 
-    replaced: dict[tuple[str, ...], Words] = field(default_factory=dict)
-    alternatives: dict[tuple[str, ...], Slot] = field(default_factory=dict)
-
-    @property
-    def longest(self) -> int:
-        """The number of words of the longest rule."""
-        return max(map(len, (*self.replaced, *self.alternatives)), default=0)
+    replaced: dict[Words, Words] = field(default_factory=dict)
+    alternatives: dict[Words, Slot] = field(default_factory=dict)
 
 
 class Normaliser:
@@ -81,47 +76,48 @@ class Normaliser:
 
     def __init__(self, options: Normalisation = Normalisation()) -> None:
         self.options = options
-        self.rules = read_rules(options.mapping, options) if options.mapping else Rules()
-        self._longest = self.rules.longest
+        rules = read_rules(options.mapping, options) if options.mapping else Rules()
+        self._replaced = rules.replaced
+        self._alternatives = {
+            self._replace(words): tuple(dict.fromkeys(map(self._replace, slot)))
+            for words, slot in rules.alternatives.items()
+        }
 
     def reference(self, text: str) -> list[Slot]:
         """Give the places of a reference with their alternatives."""
-        words, at = plain_words(text, self.options), 0
-        if not self._longest:
-            return [((Word(word),),) for word in words]
-        slots: list[Slot] = []
-        while at < len(words):
-            for size in range(min(self._longest, len(words) - at), 0, -1):
-                key = tuple(words[at : at + size])
-                if key in self.rules.replaced:
-                    slots += [((word,),) for word in self.rules.replaced[key]]
-                    break
-                if key in self.rules.alternatives:
-                    slots.append(self.rules.alternatives[key])
-                    break
-            else:
-                size = 1
-                slots.append(((Word(words[at]),),))
-            at += size
-        return slots
+        words = tuple(self.hypothesis(text))
+        return [self._alternatives.get(part, (part,)) for part in parts(words, self._alternatives)]
 
     def hypothesis(self, text: str) -> list[Word]:
         """Give the words of a hypothesis."""
-        words, at = plain_words(text, self.options), 0
-        if not self._longest:
-            return [Word(word) for word in words]
-        found: list[Word] = []
-        while at < len(words):
-            for size in range(min(self._longest, len(words) - at), 0, -1):
-                key = tuple(words[at : at + size])
-                if key in self.rules.replaced:
-                    found += self.rules.replaced[key]
-                    break
-            else:
-                size = 1
-                found.append(Word(words[at]))
-            at += size
-        return found
+        return list(self._replace(tuple(map(Word, plain_words(text, self.options)))))
+
+    def _replace(self, words: Words) -> Words:
+        if not self._replaced:
+            return words  # much faster
+        return tuple(word for part in parts(words, self._replaced) for word in self._replaced.get(part, part))
+
+
+def parts(words: Words, rules: Collection[Words]) -> Sequence[Words]:
+    """Cut a text into those words that there is a rule for, the longest at each place, and single ones.
+
+    Example
+    -------
+    >>> a, b, c = map(Word, "abc")
+    >>> [len(part) for part in parts((a, b, c), {(a,), (a, b)})]
+    [2, 1]
+    """
+    longest = max(map(len, rules), default=0)
+    if not longest:
+        return [(word,) for word in words]
+    found: list[Words] = []
+    at = 0
+    while at < len(words):
+        sizes = range(min(longest, len(words) - at), 0, -1)
+        size = next((size for size in sizes if words[at : at + size] in rules), 1)
+        found.append(words[at : at + size])
+        at += size
+    return found
 
 
 def plain_words(text: str, options: Normalisation) -> list[str]:
@@ -158,7 +154,7 @@ def read_rules(path: Path, options: Normalisation = Normalisation()) -> Rules:
         Names the line that is no rule, or whose words have a rule already.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except UnicodeDecodeError as error:
@@ -176,17 +172,18 @@ def read_rules(path: Path, options: Normalisation = Normalisation()) -> Rules:
 
 def _add_rule(rules: Rules, rule: str, options: Normalisation) -> None:
     if rule.startswith("{") and rule.endswith("}"):
-        sequences = [tuple(plain_words(part, options)) for part in rule[1:-1].split(" / ")]
+        sequences = [tuple(map(Word, plain_words(part, options))) for part in rule[1:-1].split(" / ")]
         if len(sequences) < 2 or not all(sequences):
             raise ValueError(f"'{rule}' needs two alternatives or more, as {{ OKAY / O.K. }}")
+        if (Word("@"),) in sequences:
+            raise ValueError(f"'{rule}': an alternative cannot be empty; (A) makes the word A optional")
         for own in sequences:
             _check_new(rules, own)
-            others = [other for other in sequences if other != own]
-            rules.alternatives[own] = tuple(tuple(map(Word, words)) for words in (own, *others))
+            rules.alternatives[own] = (own, *(other for other in sequences if other != own))
         return
     source, arrow, target = rule.partition("=>")
-    words = tuple(plain_words(source.strip().removeprefix("(").removesuffix(")"), options))
-    if not words or (not arrow and not _is_optional(rule)):
+    words = tuple(map(Word, plain_words(source.strip().removeprefix("(").removesuffix(")"), options)))
+    if not words or (not arrow and not _is_optional(rule)) or {"{", "}", "=>"} & {*split_fields(source + target)}:
         raise ValueError(f"'{rule}' is no rule; there are: A => B, {{ A / B }} and (A)")
     _check_new(rules, words)
     rules.replaced[words] = tuple(_target_words(target if arrow else rule, options))
@@ -202,9 +199,9 @@ def _is_optional(token: str) -> bool:
     return len(token) > 2 and token.startswith("(") and token.endswith(")") and not split_fields(token)[1:]
 
 
-def _check_new(rules: Rules, words: tuple[str, ...]) -> None:
+def _check_new(rules: Rules, words: Words) -> None:
     if words in rules.replaced or words in rules.alternatives:
-        raise ValueError(f"'{' '.join(words)}' has a rule already")
+        raise ValueError(f"'{' '.join(word.text for word in words)}' has a rule already")
 
 
 def as_text(slots: Sequence[Slot]) -> str:

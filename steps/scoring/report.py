@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from steps.base.errors import InputError
 from steps.base.files import read_json
-from steps.scoring.significance import SIGNIFICANT, Interval
+from steps.scoring.significance import SIGNIFICANT, Interval, p_text
 from steps.scoring.wer import Counts, Score
 
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ def make_row(result: Score, characters: Counts, decode: Mapping[str, Any], inter
     result : Score
         Of words.
     characters : Counts
-        The total of `score_characters` of the same set.
+        Of `count_characters`, of the same set.
     decode : mapping
         What decode.json says; all names of `DECODED`.
     interval : Interval
@@ -48,9 +48,8 @@ def make_row(result: Score, characters: Counts, decode: Mapping[str, Any], inter
     Row
         ``model, set, lm, wer, wer_low, wer_high, errors, words, sub, ins, del, cer, utts, missing, seconds,
         acoustic_scale, insertion_penalty, seed``: ``wer`` and ``cer`` in percent, ``wer_low`` and ``wer_high`` the 95 %
-        interval of ``wer``, ``errors`` = ``sub + ins + del``, ``missing`` the ids
-        of the utterances without a hypothesis, whose words count as deleted, ``seconds`` of decoding. `merge` adds
-        ``chosen`` and ``p_chosen``.
+        interval of ``wer``, ``errors`` = ``sub + ins + del``, ``missing`` the ids of the utterances without a
+        hypothesis, whose words count as deleted, ``seconds`` of decoding. `merge` adds ``chosen`` and ``p_chosen``.
     """
     total = result.total
     return {
@@ -156,7 +155,7 @@ def difference_text(p: float) -> str:
     >>> difference_text(0.0242), difference_text(1e-5), difference_text(0.5)
     ('yes, p 0.024', 'yes, p < 0.001', 'no, p 0.500')
     """
-    return f"{'yes' if p < SIGNIFICANT else 'no'}, p {'< 0.001' if p < 0.001 else f'{p:.3f}'}"
+    return f"{'yes' if p < SIGNIFICANT else 'no'}, {p_text(p)}"
 
 
 def read_results(path: Path) -> list[Row]:

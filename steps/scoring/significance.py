@@ -214,6 +214,17 @@ def interval(draws: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def p_text(p: float) -> str:
+    """Write a probability.
+
+    Example
+    -------
+    >>> p_text(0.0242), p_text(1e-5)
+    ('p 0.024', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
 def bootstrap_p(differences: NDArray[Any]) -> float:
     """Give the two-sided probability that a difference of 0 has, by the draws of the difference."""
     below = float((differences < 0).mean() + 0.5 * (differences == 0).mean())

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from steps.scoring.wer import Counts, Score, WordAlignment
 
+TEXTS = {"group", "reference", "hypothesis", "word", "in training", "recognised in its place"}  # columns of no numbers
 BANDS = 4  # groups of utterances of rising length, rate or noise
 
 
@@ -31,7 +32,9 @@ class Table(NamedTuple):
         """Write the title and the rows, at most so many."""
         rows = self.rows[:most]
         left_out = [f"... {len(self.rows) - len(rows)} more"] if len(rows) < len(self.rows) else []
-        shown = tabulate(rows, self.columns, "simple", floatfmt=".2f", disable_numparse=False)
+        cells = [[f"{cell:.2f}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+        align = ["left" if name in TEXTS else "right" for name in self.columns]
+        shown = tabulate(cells, self.columns, "simple", disable_numparse=True, colalign=align if rows else None)
         return "\n".join([f"# {self.title}", shown, *left_out])
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from steps.base.errors import InputError
 from steps.compare import compare
-from steps.scoring.files import per_utt_text
+from steps.scoring.comparison import read_scored
+from steps.scoring.files import per_utt_text, reference_trn
+from steps.scoring.normalisation import Normalisation, Normaliser
 from steps.scoring.wer import score
 
 REFERENCE = {f"u{k}": "ONE TWO THREE FOUR FIVE SIX" for k in range(12)}
@@ -14,10 +16,12 @@ REFERENCE = {f"u{k}": "ONE TWO THREE FOUR FIVE SIX" for k in range(12)}
 
 @pytest.fixture
 def scored(tmp_path):
-    def write(name, hypothesis, reference=REFERENCE, model=None):
+    def write(name, hypothesis, reference=REFERENCE, model=None, normaliser=Normaliser()):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "per_utt").write_text(per_utt_text(score(reference, hypothesis)))
+        (folder / "per_utt").write_text(per_utt_text(score(reference, hypothesis, normaliser)))
+        slots = {utt: normaliser.reference(text) for utt, text in reference.items()}
+        (folder / "ref.trn").write_text(reference_trn(slots))
         if model:
             (folder / "decode.json").write_text(json.dumps({"model": model}))
         return folder
@@ -81,6 +85,26 @@ def test_wrong_input(scored, tmp_path):
     other = REFERENCE | {"u3": "SEVEN"}
     with pytest.raises(InputError, match="have other references, such as that of utterance u3"):
         compare(first, scored("c", other, other))
-    (tmp_path / "a/per_utt").write_text("u0 ref ONE\nu0 hup ONE\n")
-    with pytest.raises(InputError, match=r"a/per_utt:2: not a line of per_utt"):
+    (tmp_path / "a/per_utt").write_text("u0 ref ONE\nu0 hyp ONE\nu0 op C C\n")
+    with pytest.raises(InputError, match=r"a/per_utt: the lines of u0 are damaged"):
         compare(first, first)
+    (tmp_path / "a/per_utt").write_text("u0 ref ONE\nu0 hup ONE\n")
+    with pytest.raises(InputError, match=r"a/per_utt:2: not a line"):
+        compare(first, first)
+
+
+def test_systems_may_have_taken_other_alternatives(scored, tmp_path, capsys):
+    (tmp_path / "glm").write_text("{ I'M / I AM }\n(UH)\n")
+    normaliser = Normaliser(Normalisation(mapping=tmp_path / "glm"))
+    reference = {"u1": "I'M UH HERE", "u2": "ONE"}
+    first = scored("a", {"u1": "I AM HERE", "u2": "TWO"}, reference, normaliser=normaliser)
+    second = scored("b", {"u1": "I'M UH HERE", "u2": "ONE"}, reference, normaliser=normaliser)
+    compare(first, second)
+    assert "B) makes fewer errors in 1 utterances" in capsys.readouterr().out
+    assert read_scored(first).hypothesis == {"u1": "I AM HERE", "u2": "TWO"}
+
+
+def test_words_that_look_like_no_word(scored):
+    found = read_scored(scored("a", {"u1": "*** B C\u2028", "u2": ""}, {"u1": "*** A *** C\u2028", "u2": ""}))
+    assert found.reference == {"u1": "*** A *** C\u2028", "u2": ""}
+    assert found.hypothesis == {"u1": "*** B C\u2028", "u2": ""}

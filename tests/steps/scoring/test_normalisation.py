@@ -1,6 +1,8 @@
 """What counts as the same word."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from steps.base.errors import InputError
 from steps.scoring.normalisation import Normalisation, Normaliser, Word, plain_words
@@ -64,6 +66,27 @@ def test_rules_are_compared_like_the_texts(rules):
     assert letters(rules("{ OKAY / O.K. }\n", case="lower", punctuation="remove"), "Okay", "o.k.") == "C"
 
 
+def test_alternatives_hold_what_is_replaced(rules):
+    normaliser = rules("{ MISTER FOX / FOX }\nMISTER => MR\n")
+    assert letters(normaliser, "MISTER FOX", "MISTER FOX") == "CC"
+    assert letters(normaliser, "MR FOX", "FOX") == "C"
+
+
+phrases = st.lists(st.sampled_from("ABC"), min_size=1, max_size=2).map(" ".join)
+replacements = st.tuples(phrases, st.sampled_from(["", "A", "B D", "(D)"])).map(" => ".join)
+alternatives = st.lists(phrases, min_size=2, max_size=3, unique=True).map(lambda found: f"{{ {' / '.join(found)} }}")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(replacements | alternatives, max_size=3), st.lists(st.sampled_from("ABCD"), max_size=6).map(" ".join))
+def test_a_text_is_right_whatever_the_rules(rules, lines, text):
+    try:
+        normaliser = rules("\n".join(lines))
+    except InputError:
+        return  # two rules for the same words
+    assert not set(letters(normaliser, text, text)) - {"C", "O"}
+
+
 def test_composed_and_decomposed_words_are_the_same():
     result = score({"u": "caf\u00e9"}, {"u": "cafe\u0301"})
     assert result.total.errors == 0
@@ -76,6 +99,9 @@ def test_composed_and_decomposed_words_are_the_same():
         (";; a comment\n=> B\n", "glm:2: '=> B' is no rule"),
         ("{ A }\n", "glm:1: .* needs two alternatives"),
         ("{ A / }\n", "glm:1: "),
+        ("{ UM / @ }\n", r"glm:1: .* an alternative cannot be empty; \(A\) makes the word A optional"),
+        ("A => { B / C }\n", "glm:1: .* is no rule"),
+        ("A => B => C\n", "glm:1: .* is no rule"),
         ("A => B\n{ A / C }\n", "glm:2: 'A' has a rule already"),
     ],
 )

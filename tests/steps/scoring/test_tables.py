@@ -88,3 +88,13 @@ def test_the_text_says_what_was_left_out():
         "      2  B            P",
         "... 1 more",
     ]
+
+
+def test_words_that_look_like_numbers_stay_as_they_are():
+    result = score({"u": "1e5 007"}, {"u": "nan 1.50"})
+    assert [line.split() for line in substitutions(result).text().splitlines()[3:]] == [
+        ["1", "007", "1.50"],
+        ["1", "1e5", "nan"],
+    ]
+    table = by_band("noise", result, {"u": 12.5}, "{:.1f}".format)
+    assert table.text().splitlines()[-1].split()[:2] == ["12.5", "12.5"]
