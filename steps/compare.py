@@ -12,6 +12,7 @@ from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.corpus.tables import read_table
 from steps.scoring.comparison import Comparison, Scored, compare_letters, read_scored
+from steps.scoring.sets import table_of
 from steps.scoring.significance import FEWEST_SEGMENTS, SIGNIFICANT, p_text
 from steps.scoring.wer import count
 
@@ -25,10 +26,13 @@ def compare(first: Path, second: Path, data: Path | None = None, most: Whole = 2
 
     Parameters
     ----------
-    first, second : Path
-        Decode directories of the same set that steps.score has scored.
+    first : Path
+        Decode directory that steps.score has scored.
+    second : Path
+        Another one of the same set.
     data : Path
-        The set's data directory: with its utt2spk the bootstrap draws speakers where there are ten or more.
+        The set's data directory; its utt2spk says the speakers, which the bootstrap draws where there are ten or more.
+        Without it, the speakers are those of the features that were decoded.
     most : int
         At most so many utterances are shown, those that differ most; 0 shows none.
     json : bool
@@ -44,7 +48,9 @@ def compare(first: Path, second: Path, data: Path | None = None, most: Whole = 2
         raise InputError(
             f"{first} and {second} have other references, such as that of utterance {odd[0]}; score both again"
         )
-    utt2spk = read_table(data / "utt2spk", min_fields=2) if data else {}
+    about = read_json(first / "decode.json") if (first / "decode.json").is_file() else {}
+    speakers = data / "utt2spk" if data else table_of(about, "utt2spk")
+    utt2spk = read_table(speakers, min_fields=2) if speakers else {}
     found = compare_letters(systems[0].letters, systems[1].letters, utt2spk)
     if json:
         print(to_json.dumps(asdict(found)))

@@ -125,6 +125,8 @@ def score_texts(
         result = score_normalised(reference, hypothesis)
     except InputError as error:
         raise InputError(f"{directory / 'text'} against {path}: {error}") from error
+    if not result.total.words:
+        raise InputError(f"{path}: none of its transcripts has a word, so there is no error rate")
     if result.missing:
         names = " ".join(result.missing[:5]) + (" ..." if len(result.missing) > 5 else "")
         total = f"{len(result.missing)} of {len(result.alignments)} utterances"

@@ -77,7 +77,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, a row to a line in a list, beside its place and then renamed."""
     with writing(path) as part:
         if isinstance(value, list):
-            text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in value) + "\n]\n"
+            text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in value) + "\n]\n"
         else:
-            text = json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+            text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         part.write_text(text, encoding="utf-8")

@@ -107,9 +107,7 @@ def _ending(status: int) -> str:
     return f"was ended by {signal.Signals(-status).name}{memory}"
 
 
-def run(
-    stages: Sequence[Stage], ledger: Ledger, chosen: range, forced: range, run_command: Sequence[str] = ()
-) -> None:
+def run(stages: Sequence[Stage], ledger: Ledger, chosen: range, forced: range, run_command: Sequence[str] = ()) -> None:
     """Run what is not done among the `chosen` positions of the plan, and the `forced` ones even if they are done."""
     begin = time.monotonic()
     for position, (stage, key) in enumerate(ledger.keys(stages[: chosen.stop], chosen.start)):

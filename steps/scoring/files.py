@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from steps.base.fields import split_fields
 from steps.corpus.spelling import nfc
 from steps.scoring.normalisation import Slot, Word
-from steps.scoring.tables import Group, Table, group
+from steps.scoring.tables import Group, Table, group_errors
 from steps.scoring.wer import Counts, Score, WordAlignment
 
 NOTHING = "***"  # where a word was inserted or deleted, as in Kaldi's files
@@ -132,14 +132,12 @@ def per_group_text(name: str, score: Score, groups: Mapping[str, str]) -> str:
     groups : mapping of str to str
         Utterance -> its group; "-" is that of others.
     """
-    members: dict[str, list[str]] = {}
-    for utterance in score.alignments:
-        members.setdefault(groups.get(utterance, "-"), []).append(utterance)
-    width = max(map(len, [name, "SUM", *members]))
+    found = group_errors(score, groups)
+    width = max(len(label) for label, _ in [(name, None), *found])
     columns = ["id ", "#SENT", "#WORD", "Corr", "Sub", "Ins", "Del", "Err", "S.Err"]
     lines = [name.ljust(width) + "".join(column.rjust(9) for column in columns)]
-    for label, utterances in [*sorted(members.items()), ("SUM", list(score.alignments))]:
-        lines += _raw_and_percent(label.ljust(width), group(utterances, score))
+    for label, errors in found:
+        lines += _raw_and_percent(label.ljust(width), errors)
     return "".join(line + "\n" for line in lines)
 
 
@@ -179,8 +177,9 @@ def trn(texts: Mapping[str, str]) -> str:
     r"""Write transcripts as sclite's ``trn``: ``words (utterance-id)``; compare them with ``sclite -s -i wsj``.
 
     sclite gives some characters a meaning that they do not have here: after ``;`` come a word's attributes, ``{``
-    opens alternatives, and ``@`` stands for no word. ``;`` can be escaped by a backslash; the other two cannot, and
-    become the full-width characters ``｛`` and ``＠``. Words are written composed (NFC), because sclite compares bytes.
+    opens alternatives, ``@`` stands for no word, and a word in parentheses is optional. ``;`` can be escaped by a
+    backslash; the others cannot, and become full-width characters, ``｛``, ``＠`` and ``（）``. Words are written
+    composed (NFC), because sclite compares bytes.
 
     Parameters
     ----------
@@ -224,4 +223,6 @@ def _optional_word(word: Word) -> str:
 
 
 def _trn_word(word: str) -> str:
+    if word.startswith("(") and word.endswith(")"):
+        word = f"（{word[1:-1]}）"
     return "＠" if word == "@" else word.replace("\\", r"\\").replace(";", r"\;").replace("{", "｛")

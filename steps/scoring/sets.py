@@ -1,5 +1,6 @@
 """What scoring knows of a set besides its transcripts: speakers, groups, durations, noise, words of training."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from steps.corpus.tables import read_table
 from steps.scoring.normalisation import Normaliser
 
 OF_UTTERANCES, OF_SPEAKERS = "utt2", "spk2"
-NO_GROUPS = {"spk2utt", "utt2dur", "utt2num_frames", "utt2snr"}  # nor is utt2spk
+GROUPS = re.compile(r"(utt|spk)2\w+")
+# tables that are no groups, and those whose per_X is another file's
+NO_GROUPS = {"utt2spk", "spk2utt", "utt2dur", "utt2num_frames", "utt2snr", "utt2utt", "spk2spk"}
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def read_reference_set(directory: Path) -> ReferenceSet:
 
 
 def _groups(directory: Path, utt2spk: Mapping[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
-    for path in sorted(directory.glob("[us][tp][tk]2*")):
-        if path.name in NO_GROUPS | {"utt2spk"} or not path.is_file():
+    for path in sorted(path for path in directory.iterdir() if GROUPS.fullmatch(path.name) and path.is_file()):
+        if path.name in NO_GROUPS:
             continue
         values = read_table(path, min_fields=2)
         if path.name.startswith(OF_SPEAKERS):
@@ -84,15 +87,21 @@ def numbers_of(about: Mapping[str, Any], directory: Path, name: str) -> dict[str
     InputError
         Names the line whose value is no number.
     """
-    places = [directory] if "data" not in about else [Path(about["data"]), directory]
-    files = [file for place in places for file in (place / name, *sorted(place.glob(f"*/{name}"))) if file.is_file()]
+    file = table_of(about, name, directory)
     values: dict[str, float] = {}
-    for utterance, value in (read_table(files[0], min_fields=2) if files else {}).items():
+    for utterance, value in (read_table(file, min_fields=2) if file else {}).items():
         try:
             values[utterance] = float(value)
         except ValueError as error:
-            raise InputError(f"{files[0]}: '{value}' of {utterance} is no number") from error
+            raise InputError(f"{file}: '{value}' of {utterance} is no number") from error
     return values
+
+
+def table_of(about: Mapping[str, Any], name: str, *directories: Path) -> Path | None:
+    """Find a table of the utterances beside the features that decode.json names, otherwise in other directories."""
+    places = [*([Path(about["data"])] if "data" in about else []), *directories]
+    files = (file for place in places for file in (place / name, *sorted(place.glob(f"*/{name}"))))
+    return next((file for file in files if file.is_file()), None)
 
 
 def words_of_training(data: Path, normaliser: Normaliser) -> set[str] | None:

@@ -21,21 +21,28 @@ class Table(NamedTuple):
     title : str
     columns : list of str
     rows : list of list
-        Of numbers and texts.
+        Of numbers and texts; None where there is no rate.
+    whole : bool
+        Whether all rows are always shown.
     """
 
     title: str
     columns: list[str]
     rows: list[list[Any]]
+    whole: bool = False
 
     def text(self, most: int | None = None) -> str:
-        """Write the title and the rows, at most so many."""
-        rows = self.rows[:most]
+        """Write the title and the rows, at most so many unless all are wanted."""
+        rows = self.rows if self.whole else self.rows[:most]
         left_out = [f"... {len(self.rows) - len(rows)} more"] if len(rows) < len(self.rows) else []
-        cells = [[f"{cell:.2f}" if isinstance(cell, float) else cell for cell in row] for row in rows]
+        cells = [[_cell(value) for value in row] for row in rows]
         align = ["left" if name in TEXTS else "right" for name in self.columns]
         shown = tabulate(cells, self.columns, "simple", disable_numparse=True, colalign=align if rows else None)
         return "\n".join([f"# {self.title}", shown, *left_out])
+
+
+def _cell(value: Any) -> Any:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else value
 
 
 ERRORS = ["utts", "words", "correct", "sub", "ins", "del", "errors", "wer", "ser"]
@@ -53,9 +60,8 @@ class Group(NamedTuple):
         """The columns `ERRORS`."""
         c = self.counts
         ser = 100 * self.wrong_utterances / self.utterances
-        return [
-            self.utterances, c.words, c.correct, c.substitutions, c.insertions, c.deletions, c.errors, c.wer, ser
-        ]  # fmt: skip
+        counts = [c.words, c.correct, c.substitutions, c.insertions, c.deletions, c.errors]
+        return [self.utterances, *counts, c.wer if c.words else None, ser]
 
 
 def group(utterances: Iterable[str], score: Score) -> Group:
@@ -75,11 +81,17 @@ def by_group(title: str, score: Score, groups: Mapping[str, str]) -> Table:
     groups : mapping of str to str
         Utterance -> its group; "-" is that of others.
     """
+    rows = [[name, *found.row] for name, found in group_errors(score, groups)]
+    return Table(title, ["group", *ERRORS], rows, whole=True)
+
+
+def group_errors(score: Score, groups: Mapping[str, str]) -> list[tuple[str, Group]]:
+    """Give the errors of each group by name, "-" of utterances in none, and SUM of all."""
     members: dict[str, list[str]] = defaultdict(list)
     for utterance in score.alignments:
         members[groups.get(utterance, "-")].append(utterance)
-    rows = [[name, *group(members[name], score).row] for name in sorted(members)]
-    return Table(title, ["group", *ERRORS], [*rows, ["SUM", *group(score.alignments, score).row]])
+    found = [(name, group(members[name], score)) for name in sorted(members)]
+    return [*found, ("SUM", group(score.alignments, score))]
 
 
 def by_band(title: str, score: Score, values: Mapping[str, float], form: Callable[[float], str]) -> Table:

@@ -73,6 +73,10 @@ def test_speakers_are_drawn(scored, tmp_path, capsys):
     (tmp_path / "data/utt2spk").write_text("".join(f"{utt} speaker{utt}\n" for utt in sorted(REFERENCE)))
     compare(scored("a", {}), scored("b", REFERENCE), tmp_path / "data")
     assert "95 %, over speakers" in capsys.readouterr().out
+    about = {"model": "lstmp", "data": str(tmp_path / "data")}
+    (tmp_path / "a/decode.json").write_text(json.dumps(about))  # without --data, those of what was decoded
+    compare(tmp_path / "a", tmp_path / "b")
+    assert "95 %, over speakers" in capsys.readouterr().out
 
 
 def test_wrong_input(scored, tmp_path):

@@ -254,3 +254,15 @@ def test_the_chosen_model_is_compared_with_the_others(work):
     found = {(row["model"], row["set"]): row["p_chosen"] for row in results(work)}
     assert found.pop(("mono", "test")) < 0.001
     assert set(found.values()) == {None}  # dev has one error: too little to test
+
+
+def test_a_speaker_without_words_has_no_rate_and_a_set_without_is_an_error(work):
+    (work / "data/test/utt2spk").write_text("t1 anna\nt2 bert\n")
+    (work / "data/test/text").write_text("t1 FOUR FIVE\nt2\n")
+    score(work / "data", work / "exp")
+    folder = work / "exp/mono/decode_test"
+    tables = {table["title"]: table["rows"] for table in json.loads((folder / "summary.json").read_text())["tables"]}
+    assert [row[-2] for row in tables["errors by speaker"]] == [0.0, None, 50.0]
+    (work / "data/test/text").write_text("t1\nt2\n")
+    with pytest.raises(InputError, match="test/text: none of its transcripts has a word"):
+        score(work / "data", work / "exp")
