@@ -103,7 +103,7 @@ def differences(names: list[str], systems: list[Scored], most: int) -> str:
     lines = ["", f"{fewer}, both as many in {len(errors[0]) - len(apart)}"]
     shown = sorted(apart, key=lambda utt: (-abs(apart[utt]), utt))[:most]
     for utt in shown:
-        lines += ["", f"{utt}: {errors[0][utt]} errors in A, {errors[1][utt]} in B"]
+        lines += ["", f"{utt}: errors: A {errors[0][utt]}, B {errors[1][utt]}"]
         lines += [f"  ref  {systems[0].reference[utt]}"]
         lines += [f"  {letter}    {system.hypothesis[utt]}" for letter, system in zip("AB", systems, strict=True)]
     if len(apart) > len(shown):

@@ -44,7 +44,7 @@ def test_a_difference(scored, capsys):
     assert lines[8] == "the systems differ (matched pairs: p < 0.05)"
     assert lines[10] == "lstmp (B) makes fewer errors in 11 utterances, mono (A) in 1, both as many in 0"
     assert lines[12:16] == [
-        "u0: 1 errors in A, 0 in B",
+        "u0: errors: A 1, B 0",
         "  ref  ONE TWO THREE FOUR FIVE SIX",
         "  A    ONE TWO TREE FOUR FIVE SIX",
         "  B    ONE TWO THREE FOUR FIVE SIX",
