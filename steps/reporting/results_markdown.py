@@ -44,10 +44,10 @@ def mean_and_range(values: Sequence[float], text: Callable[[float], str]) -> str
 
 
 def _commands(works: Sequence[WorkDirectory]) -> str:
-    """The command lines of the first work directory, where all know theirs; of several, without what differs."""
+    """The command lines of the first work directory without seed and folder, where all directories know theirs."""
     if not all(work.commands for work in works):
         return ""
-    commands = works[0].commands if len(works) == 1 else distinct(map(without_run, works[0].commands))
+    commands = distinct(map(without_run, works[0].commands))
     return "\n".join(["```sh", *map(shlex.join, commands), "```"])
 
 

@@ -94,7 +94,7 @@ def test_one_work_directory(work, tmp_path, capsys):
 <!-- results results -->
 
 ```sh
-./run.sh --recipe an4 --corpus 'my corpus' --seed 1 --workdir {work}
+./run.sh --recipe an4 --corpus 'my corpus'
 ```
 
 {HEADER}
@@ -231,7 +231,7 @@ def test_commands_of_several_language_models(work, tmp_path):
     path = work / "exp/.stages/decode-exp-mono-decode_unigram.json"
     write_json(path, entry | {"made_with": {"command": command, **MADE_WITH}})
     results_table([work], out=tmp_path / "RESULTS.md")
-    assert f" --workdir {work}\n./run.sh --lm-name unigram\n```" in (tmp_path / "RESULTS.md").read_text()
+    assert " --corpus 'my corpus'\n./run.sh --lm-name unigram\n```" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_the_average_of_epochs_has_no_accuracy(work, tmp_path):
