@@ -202,8 +202,3 @@ def _is_optional(token: str) -> bool:
 def _check_new(rules: Rules, words: Words) -> None:
     if words in rules.replaced or words in rules.alternatives:
         raise ValueError(f"'{' '.join(word.text for word in words)}' has a rule already")
-
-
-def as_text(slots: Sequence[Slot]) -> str:
-    """Write a normalised reference as its first alternatives; optional words too."""
-    return " ".join(word.text for slot in slots for word in slot[0])
