@@ -6,8 +6,7 @@ from nnet.ranges import Whole
 from steps.ali.directory import read_aligned
 from steps.ali.labels import labeller_of
 from steps.base.cli import command
-from steps.base.files import read_json, write_json
-from steps.base.output import writing
+from steps.base.files import read_json, write_json, write_text
 from steps.corpus.data_dir import read_data_dir
 from steps.reporting.alignment import describe_alignment
 from steps.reporting.alignment_tables import markdown, summary
@@ -43,8 +42,7 @@ def alignment_report(ali: Path, lang: Path, out: Path, data: Path | None = None,
     labeller = labeller_of(aligned, lang)
     report = {"alignment": str(ali), **describe_alignment(aligned, failed, labeller, recordings)}
     write_json(out / "report.json", report)
-    with writing(out / "report.md") as part:
-        part.write_text(markdown(report, worst), encoding="utf-8")
+    write_text(out / "report.md", markdown(report, worst))
     print(summary(report))
     print(f"{out}: report.md and report.json are written")
 

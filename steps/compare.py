@@ -82,7 +82,7 @@ def summary(names: list[str], found: Comparison) -> str:
     test = found.test
     verdict = "the systems differ" if found.differ else "no difference is shown"
     why = f"p {'<' if test.p < SIGNIFICANT else '>='} {SIGNIFICANT:g}"
-    if test.segments < FEWEST_SEGMENTS:
+    if not test.has_enough:
         why = f"fewer than {FEWEST_SEGMENTS} segments have errors, too few to test"
     lines = [
         tabulate(rows, header, disable_numparse=True, colalign=("left", "left", "right", "right", "right")),

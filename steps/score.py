@@ -5,8 +5,7 @@ from pathlib import Path
 
 from steps.base.cli import command
 from steps.base.errors import InputError
-from steps.base.files import write_json
-from steps.base.output import writing
+from steps.base.files import write_json, write_text
 from steps.corpus.spelling import say_respelled
 from steps.corpus.tables import read_table
 from steps.scoring.decodings import Decoding, find_decodings
@@ -20,7 +19,7 @@ from steps.scoring.sets import (
     words_of_graph,
     words_of_training,
 )
-from steps.scoring.significance import FEWEST_SEGMENTS, matched_pairs, score_interval
+from steps.scoring.significance import matched_pairs, score_interval
 from steps.scoring.tables import (
     Table,
     by_band,
@@ -94,7 +93,7 @@ def p_of(first: Mapping[str, str], second: Mapping[str, str]) -> float | None:
     """The p of the matched-pairs test between two systems; None where fewer segments have errors than it needs."""
     utterances = sorted(first)
     test = matched_pairs(*([letters[utterance] for utterance in utterances] for letters in (first, second)))
-    return test.p if test.segments >= FEWEST_SEGMENTS else None
+    return test.p if test.has_enough else None
 
 
 def is_of(reference: ReferenceSet, hypothesis: Mapping[str, str], directory: Path) -> bool:
@@ -159,12 +158,6 @@ def write_transcripts(
     """Write the normalised texts for NIST's sclite."""
     write_text(directory / "ref.trn", reference_trn(reference))
     write_text(directory / "hyp.trn", hypothesis_trn({utt: hypothesis.get(utt, ()) for utt in reference}))
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a file beside its place and rename it."""
-    with writing(path) as part:
-        part.write_text(content, encoding="utf-8")
 
 
 def _heading(group: str) -> str:

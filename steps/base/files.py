@@ -75,9 +75,14 @@ def write_arrays(path: Path, **arrays: ArrayLike) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, a row to a line in a list, beside its place and then renamed."""
+    if isinstance(value, list):
+        text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in value) + "\n]\n"
+    else:
+        text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a file in UTF-8 beside its place and then rename it."""
     with writing(path) as part:
-        if isinstance(value, list):
-            text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False, allow_nan=False) for row in value) + "\n]\n"
-        else:
-            text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        part.write_text(text, encoding="utf-8")
+        part.write_text(content, encoding="utf-8")

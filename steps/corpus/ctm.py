@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from steps.base.errors import InputError
 from steps.base.fields import split_fields
-from steps.base.output import writing
+from steps.base.files import write_text
 from steps.corpus.data_dir import DataDir
 
 
@@ -67,8 +67,7 @@ def write_ctm(path: Path, tokens: Iterable[tuple[RecordingPosition, Token]]) -> 
         With times in the recording.
     """
     rows = sorted(tokens, key=lambda row: (row[0].recording, row[0].channel, row[1].start, row[1].end))
-    with writing(path) as part:
-        part.write_text("".join(_line(place, token) for place, token in rows), encoding="utf-8")
+    write_text(path, "".join(_line(place, token) for place, token in rows))
 
 
 def _line(place: RecordingPosition, token: Token) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from steps.base.errors import InputError
 from steps.base.fields import split_fields
 from steps.scoring.significance import (
-    FEWEST_SEGMENTS,
     SIGNIFICANT,
     MatchedPairs,
     bootstrap,
@@ -74,7 +73,7 @@ class Comparison:
     @property
     def differ(self) -> bool:
         """Whether the matched-pairs test finds a difference; not with fewer segments than it needs."""
-        return self.test.p < SIGNIFICANT and self.test.segments >= FEWEST_SEGMENTS
+        return self.test.p < SIGNIFICANT and self.test.has_enough
 
 
 def compare_letters(

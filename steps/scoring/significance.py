@@ -39,6 +39,11 @@ class MatchedPairs:
     z: float
     p: float
 
+    @property
+    def has_enough(self) -> bool:
+        """Whether enough segments have errors for the test to hold."""
+        return self.segments >= FEWEST_SEGMENTS
+
 
 def matched_pairs(first: Sequence[str], second: Sequence[str]) -> MatchedPairs:
     """Test whether two systems differ on the same utterances (MAPSSWE).
