@@ -174,8 +174,8 @@ def result(
         commit=git_hash(),
         date=datetime.date.today().isoformat(),
         why=f"the GMM system {system}" if is_gmm else config.why,
-        words={name: count(letters[name].values()).words for name in SETS},
-        errors={name: count(letters[name].values()).errors for name in SETS},
+        words={name: count([letters[name].replace(" ", "")]).words for name in SETS},
+        errors={name: count([letters[name].replace(" ", "")]).errors for name in SETS},
         scales={name: read_json(tuned[name] / "tune.json")["best"] for name in SETS},
         seconds=seconds,
     )
@@ -195,8 +195,8 @@ def exchange(word: str, folder: Path) -> str:
     return str(start / path.relative_to(folder).with_name(other[last]))
 
 
-def letters_of(reference: Path, hypothesis: Path) -> dict[str, str]:
-    """Utterance -> the letters of its alignment."""
+def letters_of(reference: Path, hypothesis: Path) -> str:
+    """The letters of the alignments, utterance by utterance in the order of their ids."""
     return {
         utt: found.letters for utt, found in score(read_table(reference), read_table(hypothesis)).alignments.items()
     }

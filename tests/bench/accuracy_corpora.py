@@ -63,7 +63,7 @@ def first_quarter(names: Iterable[str]) -> list[str]:
     return ordered[: len(ordered) // 4]
 
 
-def run_logged(command: Iterable[str | Path], log: Path) -> None:
+def run_logged(command: Iterable[object], log: Path) -> None:
     """Run a command with one thread; its output goes to the end of a log, which the error names."""
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]

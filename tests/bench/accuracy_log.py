@@ -8,11 +8,14 @@ from typing import Any
 
 from steps.base.files import write_text
 from steps.scoring.comparison import Comparison, compare_letters
-from steps.scoring.wer import count
 
 ROWS = Path(__file__).parent / "accuracy.jsonl"
 LETTERS = Path(__file__).parent / "accuracy_letters.jsonl"
 SETS = ("dev", "held")
+NAMES = ("config", "system", "key", "corpus", "seed")
+
+Identity = tuple[str, str, str, str, int]
+"""Configuration, system, key, corpus and seed of a row."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Row:
     seconds: dict[str, float]
 
     @property
-    def identity(self) -> tuple[str, str, str, str, int]:
+    def identity(self) -> Identity:
         """What tells rows apart: a second row of the same identity takes the place of the first."""
         return self.config, self.system, self.key, self.corpus, self.seed
 
@@ -65,17 +68,17 @@ class Row:
         return sum(self.errors.values())
 
 
-Letters = dict[str, dict[str, str]]
-"""Of each set: utterance -> the letters of its alignment, C S I D."""
+Letters = dict[str, str]
+"""Of each set: the letters of the alignments, C S I D, of the utterances in the order of their ids, a space between."""
 
 
-def read_rows() -> dict[tuple[str, str, str, str, int], Row]:
+def read_rows() -> dict[Identity, Row]:
     """All rows of accuracy.jsonl, by their identity."""
     rows = [Row(**record) for record in _records(ROWS)]
     return {row.identity: row for row in rows}
 
 
-def read_letters() -> dict[tuple[str, ...], Letters]:
+def read_letters() -> dict[Identity, Letters]:
     """The errors of each row, by (config, system, key, corpus, seed)."""
     return {_identity(record): record["letters"] for record in _records(LETTERS)}
 
@@ -85,19 +88,18 @@ def add(rows: Iterable[tuple[Row, Letters]]) -> None:
     kept, letters = read_rows(), read_letters()
     for row, errors in rows:
         kept[row.identity], letters[row.identity] = row, errors
-    names = ("config", "system", "key", "corpus", "seed")
-    listed = [dict(zip(names, identity, strict=True)) | {"letters": letters[identity]} for identity in sorted(letters)]
+    listed = [dict(zip(NAMES, identity, strict=True)) | {"letters": letters[identity]} for identity in sorted(letters)]
     _write(LETTERS, listed)
     _write(ROWS, [asdict(kept[identity]) for identity in sorted(kept)])
 
 
-def pooled(rows: Iterable[Row], letters: Mapping[tuple[str, ...], Letters]) -> dict[str, str]:
-    """The errors of several rows side by side: CORPUS/SEED/SET/UTTERANCE -> letters."""
+def pooled(rows: Iterable[Row], letters: Mapping[Identity, Letters]) -> dict[str, str]:
+    """The errors of several rows side by side: CORPUS/SEED/SET/NUMBER -> letters."""
     return {
-        f"{row.corpus}/{row.seed}/{name}/{utterance}": errors
+        f"{row.corpus}/{row.seed}/{name}/{number}": errors
         for row in rows
         for name, found in letters[row.identity].items()
-        for utterance, errors in found.items()
+        for number, errors in enumerate(found.split(" "))
     }
 
 
@@ -111,13 +113,9 @@ def compare_rows(first: list[Row], second: list[Row]) -> Comparison | None:
     return compare_letters({name: one[name] for name in common}, {name: other[name] for name in common})
 
 
-def errors_of(letters: Letters) -> dict[str, int]:
-    """Errors of each set."""
-    return {name: count(found.values()).errors for name, found in letters.items()}
-
-
-def _identity(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[name] for name in ("config", "system", "key", "corpus", "seed"))
+def _identity(record: Mapping[str, Any]) -> Identity:
+    config, system, key, corpus, seed = (record[name] for name in NAMES)
+    return config, system, key, corpus, seed
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
