@@ -78,6 +78,12 @@ def read_config(name: str, table: dict[str, dict[str, Any]]) -> Config:
     return Config(name, entry["why"], [*map(str, entry.get("run", start.run))], parts)
 
 
+def read_table_of_configs() -> dict[str, dict[str, Any]]:
+    """Everything in accuracy.yaml."""
+    table: dict[str, dict[str, Any]] = yaml.safe_load(CONFIGS.read_text(encoding="utf-8"))
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help=f"a name in {CONFIGS.name}")
@@ -88,7 +94,7 @@ def main() -> None:
     parser.add_argument("--an4", type=Path, help="the folder of AN4, if it is not to be downloaded")
     parser.add_argument("--show", action="store_true", help="only print the tables of what is there")
     args = parser.parse_args()
-    table = yaml.safe_load(CONFIGS.read_text(encoding="utf-8"))
+    table = read_table_of_configs()
     configs = [read_config(name, table) for name in args.configs]
     if not args.show:
         bench = Bench(args.workdir.resolve(), args.an4, configs, Lock())
@@ -197,9 +203,8 @@ def exchange(word: str, folder: Path) -> str:
 
 def letters_of(reference: Path, hypothesis: Path) -> str:
     """The letters of the alignments, utterance by utterance in the order of their ids."""
-    return {
-        utt: found.letters for utt, found in score(read_table(reference), read_table(hypothesis)).alignments.items()
-    }
+    alignments = score(read_table(reference), read_table(hypothesis)).alignments
+    return " ".join(alignments[utterance].letters for utterance in sorted(alignments))
 
 
 def print_tables(configs: Sequence[Config], corpora: Sequence[str], seeds: Sequence[int]) -> None:
