@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nnet.model import Network, load_model, log_posteriors
 from nnet.steps import nearest_steps
@@ -50,6 +51,11 @@ class ModelDescription:
         Of its training.
     is_network : bool
         Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
+    gmm : str, optional
+        Of a network on features adapted to the speakers: the Gaussians that the speakers' transforms are for, see
+        `steps.acoustic.inputs.adapted_to`.
+    input_stats : Tensor (2, D + 1), optional
+        Of a network on a GMM system's features: statistics with which they are normalised after the transform.
     """
 
     folder: Path
@@ -58,6 +64,8 @@ class ModelDescription:
     transitions: TransitionModel
     seed: int
     is_network: bool
+    gmm: str | None
+    input_stats: Tensor | None
 
     @property
     def name(self) -> str:
@@ -128,9 +136,16 @@ def describe_model(folder: str | Path) -> ModelDescription:
         )
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
-    transform = read_transform(folder).without_speakers()
+    stats = about.get("input_stats")
     return ModelDescription(
-        folder, about["features"], transform, transitions, about["seed"], is_network=about.get("kind") != "gmm"
+        folder=folder,
+        features=about["features"],
+        transform=read_transform(folder).without_speakers(),
+        transitions=transitions,
+        seed=about["seed"],
+        is_network=about.get("kind") != "gmm",
+        gmm=about.get("gmm"),
+        input_stats=None if stats is None else torch.tensor(stats, dtype=torch.float64),
     )
 
 
