@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from nnet.augment import Masks
 from nnet.config import ModelConfig
 from nnet.files import read_tensors
 from nnet.train import count
@@ -43,6 +45,10 @@ def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
         (synthetic.BOTH_WAYS, {"frames": 0}),
         (synthetic.FEED_FORWARD, {"frames": 1, "streams": 16}),
         (ModelConfig(kind="rnn", cells=8, dropout=0.2), {"optimizer": "sgd"}),
+        (
+            replace(synthetic.RECURRENT, layer_norm=True),
+            {"dropout_schedule": "0,0.5@0.5,0", "weight_decay": 0.1, "masks": Masks(bands=1, band_width=1, gaps=5)},
+        ),
     ],
 )
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, config, training):
