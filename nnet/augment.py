@@ -7,10 +7,16 @@ from torch import Tensor
 
 from nnet.ranges import Whole
 
+WIDEST = 0.2  # share of an utterance that a time mask may cover (p of the paper)
+
 
 @dataclass(frozen=True)
 class Masks:
     """The masks of SpecAugment (Park et al., Interspeech 2019), drawn anew each time that an utterance is read.
+
+    They are drawn on the features as they are computed, at 10 ms a frame, whatever the network makes of them. A
+    frequency mask hides filters: it is for filterbanks only. Kaldi's recipes mask a fifth of the time (with gaps of a
+    mean width of half the largest, gaps · gap_width = 40) and up to half of the filters.
 
     Parameters
     ----------
@@ -19,9 +25,9 @@ class Masks:
     band_width : int
         Largest width of a frequency mask, in filters.
     gaps : int
-        Number of time masks for every hundred frames.
+        Number of time masks for every hundred frames; what is left over makes one more, with that probability.
     gap_width : int
-        Largest width of a time mask, in frames.
+        Largest width of a time mask, in frames; it is a fifth of the utterance at most.
     """
 
     bands: Whole = 0
@@ -61,8 +67,8 @@ def masked(feats: Tensor, masks: Masks, key: tuple[int, ...]) -> Tensor:
         width = int(rng.integers(0, min(masks.band_width, D) + 1))
         start = int(rng.integers(0, D - width + 1))
         feats[:, start : start + width] = 0
-    for _ in range(masks.gaps * T // 100):
-        width = int(rng.integers(0, min(masks.gap_width, T) + 1))
+    for _ in range(int(masks.gaps * T / 100 + rng.random())):
+        width = int(rng.integers(0, min(masks.gap_width, int(WIDEST * T)) + 1))
         start = int(rng.integers(0, T - width + 1))
         feats[start : start + width] = 0
     return feats

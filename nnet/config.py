@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from nnet.augment import Masks
 from nnet.errors import ModelError
+from nnet.piecewise import piecewise
 from nnet.ranges import Count, NotNegative, Number, Positive, Probability, Range, Whole, out_of_range
 from nnet.steps import Steps
 
@@ -46,8 +47,13 @@ class ModelConfig:
         Steps after those that are labelled; see `left_context`.
     precision : str
         Precision of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors with AMX.
+    layer_norm : bool
+        Whether each layer's output is normalised over its values (Ba, Kiros and Hinton, 2016), before dropout and the
+        next layer. The output that a recurrent layer hands to its next frame is not, so that the compiled recurrence
+        serves both.
     dropout : float
-        Probability with which a value of a layer's output is dropped in training.
+        Probability with which a value of a layer's output is dropped in training; `dropout_schedule` of the training
+        replaces it.
     init : str
         ``uniform``: every weight from (-init_range, init_range), biases too, as in the paper. ``fan_in``: every matrix
         from (-1/√n, 1/√n) with n its number of columns, peepholes and biases zero.
@@ -71,6 +77,7 @@ class ModelConfig:
     left_context: Whole = 0
     right_context: Whole = 0
     precision: Literal["fp32", "bf16"] = "fp32"
+    layer_norm: bool = False
     dropout: Probability = 0.0
     init: Literal["uniform", "fan_in"] = "fan_in"
     init_range: Positive = 0.02
@@ -143,6 +150,14 @@ class TrainConfig:
         at least), until a halved rate raises it by less than 0.1 %.
     max_grad_norm : float
         Gradients with a larger norm are scaled down to it; 0: never.
+    weight_decay : float
+        Decay of the matrices; biases, peepholes and the weights of layer_norm do not decay. With adam, every update
+        multiplies them by 1 - learning rate · weight_decay (AdamW; Loshchilov and Hutter, 2019); with sgd,
+        weight_decay · weights is added to the gradient (L2).
+    dropout_schedule : str
+        The dropout probability, piecewise linear in the fraction of the training that is done, as in Kaldi:
+        ``0,0@0.20,0.5@0.50,0`` is 0 up to a fifth, rises to 0.5 at half and falls to 0 at the end. Empty: the model's
+        `dropout` all the time.
     average : str
         Which epochs' weights are averaged in the end: the ``best`` by dev frame accuracy, or the ``last``.
     average_epochs : int
@@ -172,6 +187,8 @@ class TrainConfig:
     final_lr: Positive = 0.0001
     schedule: Literal["exponential", "newbob"] = "exponential"
     max_grad_norm: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    dropout_schedule: str = ""
     average: Literal["best", "last"] = "best"
     average_epochs: Count = 1
     silence_weight: Positive = 1.0
@@ -186,6 +203,12 @@ class TrainConfig:
         _check_choices(self)
         if self.final_lr > self.initial_lr:
             raise ModelError(f"final_lr is {self.final_lr}, above initial_lr, {self.initial_lr}")
+        if self.dropout_schedule:
+            values = piecewise(self.dropout_schedule).values
+            if not all(0 <= value < 1 for value in values):
+                raise ModelError(
+                    f"dropout_schedule is {self.dropout_schedule}; its values have to be at least 0 and below 1"
+                )
 
 
 def check_values(config: object, group: str = "") -> None:

@@ -20,6 +20,7 @@ from nnet.layers.lstm import State
 from nnet.losses import Loss
 from nnet.model import Network, carry_state
 from nnet.optimizer import flatten, share_parameters
+from nnet.schedule import dropout_at
 from nnet.sums import Sums
 
 PartResult = tuple[Tensor, list[State]]
@@ -61,6 +62,7 @@ def chunk_gradient(
     loss: Loss,
     per: float | None = None,
     reset_probability: float = 0.0,
+    dropout: float | None = None,
 ) -> tuple[Sums, list[State]]:
     """Compute the gradient of a chunk's loss into ``replicas.grad``.
 
@@ -75,6 +77,8 @@ def chunk_gradient(
         Divisor of the sum over the frames; by default their number.
     reset_probability : float
         See `nnet.config.TrainConfig`.
+    dropout : float, optional
+        The dropout probability; by default the model's.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def chunk_gradient(
     if reset_probability:
         carry = carry.masked_fill(torch.rand(streams) < reset_probability, -1)
     carried = carry_state(state or model.zero_state(0), carry.to(model.device))
-    dropout = model.draw_dropout(*chunk.feats.shape[:2])
+    probability = model.config.dropout if dropout is None else dropout
+    masks = model.draw_dropout(len(chunk.feats), streams, probability)
     per = per or loss.frames(chunk)
     chunk = chunk.to(model.device)
     cuts = slices(streams, len(replicas.models))
@@ -96,7 +101,7 @@ def chunk_gradient(
         (
             chunk.streams(some),
             [(c[some], r[some]) for c, r in carried],
-            [kept[:, some] for kept in dropout],
+            [mask[:, some] for mask in masks],
             loss,
             per,
         )
@@ -127,11 +132,14 @@ def train_chunk(
     state: list[State],
     config: TrainConfig,
     loss: Loss,
+    done: float = 0.0,
 ) -> tuple[Sums, list[State]]:
     """Compute the gradient of a chunk as a training config says, limited in its norm, into ``replicas.grad``.
 
     The sum over the frames is divided by the size of a full chunk and not by the frames that this one has, so that
     every frame of the corpus weighs the same. Of whole utterances, it is divided by their frames.
+
+    `done` is the fraction of the planned frames that were trained on before this chunk.
 
     Returns
     -------
@@ -146,7 +154,8 @@ def train_chunk(
         When the loss or the gradient is not finite.
     """
     per = config.streams * config.frames or None
-    sums, state = chunk_gradient(replicas, chunk, state, loss, per, config.reset_probability)
+    dropout = dropout_at(replicas.models[0].config, config, done)
+    sums, state = chunk_gradient(replicas, chunk, state, loss, per, config.reset_probability, dropout)
     if not math.isfinite(sums.loss) or not math.isfinite(sums.grad_norm):
         raise ModelError(
             f"the loss is {sums.loss / max(sums.frames, 1):g}, the gradient's norm {sums.grad_norm:g} on a chunk of "

@@ -64,6 +64,8 @@ class Network(nn.Module):
             layers.append(_layer(config, width))
             width = layers[-1].output_dim
         self.layers = cast("Sequence[Layer]", nn.ModuleList(layers))  # which does not tell the type of its items
+        norms = [nn.LayerNorm(layer.output_dim) for layer in layers] if config.layer_norm else []
+        self.norms = cast("Sequence[nn.LayerNorm]", nn.ModuleList(norms))
         self.output = nn.Linear(width, num_pdfs)
 
     @property
@@ -75,15 +77,15 @@ class Network(nn.Module):
         """Return the state at the start of an utterance, for `streams` of them."""
         return [layer.zero_state(streams) for layer in self.layers]
 
-    def draw_dropout(self, frames: int, streams: int) -> list[Tensor]:
+    def draw_dropout(self, frames: int, streams: int, probability: float) -> list[Tensor]:
         """Draw the dropout masks of a chunk: the factors of each layer's output, 0 for what is dropped; none without.
 
         `frames` are those of x, its context included. The CPU draws them, so that the random state of a checkpoint is
         enough on any device.
         """
-        if not self.config.dropout:
+        if not probability:
             return []
-        kept = 1 - self.config.dropout
+        kept = 1 - probability
         frames -= self.window - 1
         shapes = [(frames, streams, layer.output_dim) for layer in self.layers]
         return [torch.empty(shape).bernoulli_(kept).div_(kept).to(self.device) for shape in shapes]
@@ -109,6 +111,8 @@ class Network(nn.Module):
             x = stack_frames(x, self.window)
         for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
             x, layer_state, fraction = layer(x, before, lengths)
+            if config.layer_norm:
+                x = self.norms[i](x)
             if dropout:
                 x = x * dropout[i]
             after.append(layer_state)
@@ -145,13 +149,15 @@ def initialise(model: Network, seed: int) -> None:
         for name, weights in model.named_parameters():
             if config.init == "uniform":
                 weights.uniform_(-config.init_range, config.init_range, generator=random)
-            elif weights.dim() == 1 or name.endswith("w_c"):  # biases and peepholes
+            elif not is_matrix(name, weights):  # biases and peepholes
                 weights.zero_()
             else:
                 weights.uniform_(-1, 1, generator=random).div_(math.sqrt(weights.shape[1]))
         for layer in model.modules():
             if isinstance(layer, Direction):
                 layer.b[config.cells : 2 * config.cells] += config.forget_bias
+        for norm in model.norms:
+            norm.reset_parameters()  # ones and zeros
 
 
 def count_parameters(model: nn.Module, biases: bool = True) -> int:
@@ -178,6 +184,17 @@ def is_bias(name: str) -> bool:
     """
     last = name.rsplit(".", 1)[-1]
     return last == "b" or last.startswith("bias")
+
+
+def is_matrix(name: str, weights: Tensor) -> bool:
+    """Whether a parameter is a matrix, and not a layer's biases, peepholes or normalisation.
+
+    Example
+    -------
+    >>> [is_matrix(name, torch.zeros(3, 8)) for name in ("layers.0.directions.0.W_r", "layers.0.directions.0.w_c")]
+    [True, False]
+    """
+    return weights.dim() > 1 and not name.endswith("w_c")
 
 
 def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from nnet.config import TrainConfig
 from nnet.device import takes_compiled
 from nnet.errors import ModelError
+from nnet.model import is_matrix
 
 OptimizerState = dict[str, Tensor]
 """Tensors beside the parameters, on their device; what is one number for all of them is on the CPU."""
@@ -63,13 +64,33 @@ def share_parameters(module: nn.Module, params: Tensor) -> Tensor:
     return grad
 
 
+def decay_mask(module: nn.Module) -> Tensor:
+    """Mark what `TrainConfig.weight_decay` applies to: 1 for the matrices, 0 for all else.
+
+    Returns
+    -------
+    Tensor, shape (N,)
+        In the order of `flatten`.
+    """
+    weights = list(module.parameters())
+    *starts, size = _starts(weights)
+    marks = weights[0].new_zeros(size, requires_grad=False)
+    for (name, w), start in zip(module.named_parameters(), starts, strict=True):
+        marks[start : start + w.numel()] = float(is_matrix(name, w))
+    return marks
+
+
 def _starts(weights: Sequence[Tensor]) -> list[int]:
     """Where each tensor begins in the flat vector, and where the last one ends."""
     return [0, *accumulate(math.ceil(w.numel() / ALIGNMENT) * ALIGNMENT for w in weights)]
 
 
-def sgd(params: Tensor, grad: Tensor, state: OptimizerState, lr: float, momentum: float = 0.9) -> None:
+def sgd(
+    params: Tensor, grad: Tensor, state: OptimizerState, lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+) -> None:
     """Gradient descent with momentum: v ← momentum v + grad, params ← params - lr v.
+
+    With a weight decay, grad is grad + weight_decay · params where the state's ``decay_mask`` is 1 (L2).
 
     Example
     -------
@@ -79,18 +100,30 @@ def sgd(params: Tensor, grad: Tensor, state: OptimizerState, lr: float, momentum
     >>> params
     tensor([0.7500])
     """
-    velocity = state["velocity"]
+    velocity, mask = state["velocity"], state.get("decay_mask")
     if takes_compiled(params, grad, velocity):
-        _sgd(params.numpy(), grad.numpy(), velocity.numpy(), F(lr), F(momentum))
+        p, g, v = (x.numpy() for x in (params, grad, velocity))
+        _sgd(p, g, v, None if mask is None else mask.numpy(), F(lr), F(momentum), F(weight_decay))
     else:
-        velocity.mul_(momentum).add_(grad)
+        velocity.mul_(momentum).add_(grad if mask is None else grad.addcmul(mask, params, value=weight_decay))
         params.sub_(velocity, alpha=lr)
 
 
 @compiled
-def _sgd(params: Vector, grad: Vector, velocity: Vector, lr: np.float32, momentum: np.float32) -> None:
+def _sgd(
+    params: Vector,
+    grad: Vector,
+    velocity: Vector,
+    mask: Vector | None,
+    lr: np.float32,
+    momentum: np.float32,
+    decay: np.float32,
+) -> None:
     for k in range(len(params)):
-        velocity[k] = momentum * velocity[k] + grad[k]
+        g = grad[k]
+        if mask is not None:  # compiled apart: without a mask, nothing of it is left
+            g += decay * mask[k] * params[k]
+        velocity[k] = momentum * velocity[k] + g
         params[k] -= lr * velocity[k]
 
 
@@ -102,16 +135,24 @@ def adam(
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
 ) -> None:
-    """Adam (Kingma and Ba, 2015, algorithm 1)."""
-    first, second = state["first"], state["second"]
+    """Adam (Kingma and Ba, 2015, algorithm 1).
+
+    With a weight decay, params is first multiplied by 1 - lr · weight_decay where the state's ``decay_mask`` is 1
+    (AdamW; Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
+    """
+    first, second, mask = state["first"], state["second"], state.get("decay_mask")
     state["steps"] += 1
     steps = int(state["steps"])
     rate, scale = lr / (1 - beta1**steps), 1 / math.sqrt(1 - beta2**steps)  # which correct the moments' bias
     if takes_compiled(params, grad, first, second):
         p, g, m, v = (x.numpy() for x in (params, grad, first, second))
-        _adam(p, g, m, v, F(rate), F(scale), F(1 - beta1), F(1 - beta2), F(epsilon))
+        masked = None if mask is None else mask.numpy()
+        _adam(p, g, m, v, masked, F(rate), F(scale), F(1 - beta1), F(1 - beta2), F(epsilon), F(lr * weight_decay))
     else:
+        if mask is not None:
+            params.addcmul_(mask, params, value=-lr * weight_decay)
         first.lerp_(grad, 1 - beta1)
         second.lerp_(grad.square(), 1 - beta2)
         params.addcdiv_(first, second.sqrt().mul_(scale).add_(epsilon), value=-rate)
@@ -123,13 +164,17 @@ def _adam(
     grad: Vector,
     first: Vector,
     second: Vector,
+    mask: Vector | None,
     rate: np.float32,
     scale: np.float32,
     new1: np.float32,
     new2: np.float32,
     epsilon: np.float32,
+    decay: np.float32,
 ) -> None:
     for k in range(len(params)):
+        if mask is not None:  # as in _sgd
+            params[k] -= decay * mask[k] * params[k]
         first[k] += new1 * (grad[k] - first[k])
         second[k] += new2 * (grad[k] * grad[k] - second[k])
         params[k] -= rate * first[k] / (np.sqrt(second[k]) * scale + epsilon)
@@ -157,11 +202,19 @@ class Optimizer:
     rate_exponent: float
 
 
+def _adam_of(config: TrainConfig) -> Update:
+    return partial(adam, beta1=config.beta1, weight_decay=config.weight_decay)
+
+
+def _sgd_of(config: TrainConfig) -> Update:
+    return partial(sgd, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
 OPTIMIZERS = {
     # Malladi et al., "On the SDEs and scaling rules for adaptive gradient algorithms", 2022
-    "adam": Optimizer(lambda config: partial(adam, beta1=config.beta1), ("first", "second"), True, rate_exponent=0.5),
+    "adam": Optimizer(_adam_of, ("first", "second"), True, rate_exponent=0.5),
     # Goyal et al., "Accurate, large minibatch SGD", 2017
-    "sgd": Optimizer(lambda config: partial(sgd, momentum=config.momentum), ("velocity",), False, rate_exponent=1.0),
+    "sgd": Optimizer(_sgd_of, ("velocity",), False, rate_exponent=1.0),
 }
 
 
@@ -183,8 +236,18 @@ def update_of(config: TrainConfig) -> Update:
     return optimizer_named(config.optimizer).update(config)
 
 
-def initial_state(config: TrainConfig, params: Tensor) -> OptimizerState:
-    """Return the state that the update of a training config starts with."""
+def initial_state(config: TrainConfig, params: Tensor, mask: Tensor | None = None) -> OptimizerState:
+    """Return the state that the update of a training config starts with.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    params : Tensor, shape (N,)
+    mask : Tensor, shape (N,), optional
+        See `decay_mask`; by default, weight_decay applies to all parameters.
+    """
     optimizer = optimizer_named(config.optimizer)
     state = {name: torch.zeros_like(params) for name in optimizer.vectors}
+    if config.weight_decay:
+        state["decay_mask"] = torch.ones_like(params) if mask is None else mask
     return state | ({"steps": torch.zeros((), dtype=torch.int64)} if optimizer.counts_steps else {})

@@ -1,7 +1,8 @@
-"""How the learning rate falls."""
+"""How the learning rate and the dropout probability change in the course of the training."""
 
 from nnet.checkpoint import Progress
-from nnet.config import TrainConfig
+from nnet.config import ModelConfig, TrainConfig
+from nnet.piecewise import piecewise
 
 NEWBOB_START, NEWBOB_STOP = 0.005, 0.001  # gains in dev frame accuracy below which halving starts, and training ends
 
@@ -18,6 +19,17 @@ def learning_rate(config: TrainConfig, frames: int, planned: int, halvings: int 
     if config.schedule == "newbob":
         return float(max(config.initial_lr / 2**halvings, config.final_lr))
     return float(config.initial_lr * (config.final_lr / config.initial_lr) ** (frames / planned))
+
+
+def dropout_at(model: ModelConfig, config: TrainConfig, done: float) -> float:
+    """Return the dropout probability when a fraction of the planned frames is done.
+
+    Example
+    -------
+    >>> dropout_at(ModelConfig(dropout=0.2), TrainConfig(dropout_schedule="0,0.4@0.5,0"), done=0.25)
+    0.2
+    """
+    return piecewise(config.dropout_schedule).at(done) if config.dropout_schedule else model.dropout
 
 
 def apply_newbob(progress: Progress, accuracy: float) -> None:

@@ -20,7 +20,7 @@ from nnet.log import TrainingLog, write_log
 from nnet.losses import Loss, loss_named
 from nnet.losses.cross_entropy import pdf_weights
 from nnet.model import Network
-from nnet.optimizer import initial_state, update_of
+from nnet.optimizer import decay_mask, initial_state, update_of
 from nnet.schedule import learning_rate
 from nnet.sums import Sums
 from nnet.threads import set_threads
@@ -70,7 +70,7 @@ def train(
     check_data(model, dev_reader, "dev")
 
     replicas = Replicas(model, threads)
-    state = TrainingState(replicas.params, optimizer=initial_state(config, replicas.params))
+    state = TrainingState(replicas.params, optimizer=initial_state(config, replicas.params, decay_mask(model)))
     progress = Progress()
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, state)
@@ -107,7 +107,8 @@ class _Loop:
         with closing(log), closing(bar):
             for chunk in chunks:
                 lr = learning_rate(config, progress.frames, planned, progress.halvings)
-                sums, self.state.state = train_chunk(self.replicas, chunk, self.state.state, config, self.loss)
+                done = progress.frames / planned
+                sums, self.state.state = train_chunk(self.replicas, chunk, self.state.state, config, self.loss, done)
                 update(self.state.params, self.replicas.grad, self.state.optimizer, lr)
                 clock, sums.seconds = time.monotonic(), time.monotonic() - clock
                 count(progress, chunk, sums)

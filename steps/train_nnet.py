@@ -35,7 +35,7 @@ from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
 
-NEWER = ("loss", "stack", "ahead", "skip")
+NEWER = ("loss", "stack", "ahead", "skip", "layer_norm", "weight_decay", "dropout_schedule")
 
 
 def train_nnet(

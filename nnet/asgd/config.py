@@ -52,7 +52,7 @@ def config_of_each(training: TrainConfig, asgd: AsgdConfig, workers: int) -> Tra
     Late gradients act nearly like one of a larger minibatch: those of all workers are of about the same weights. With
     the streams divided among the workers, that minibatch stays the one that the learning rate was chosen for. Each
     update is of fewer frames, so its rate is lowered, as suits the optimizer (``rate_exponent`` of
-    `nnet.optimizer.Optimizer`).
+    `nnet.optimizer.Optimizer`). The weight decay is lowered where needed to decay as much in an epoch as before.
 
     Example
     -------
@@ -63,7 +63,12 @@ def config_of_each(training: TrainConfig, asgd: AsgdConfig, workers: int) -> Tra
     if not asgd.share_streams:
         return training
     streams = max(1, training.streams // workers)
-    scale = (streams / training.streams) ** optimizer_named(training.optimizer).rate_exponent
+    share, exponent = streams / training.streams, optimizer_named(training.optimizer).rate_exponent
+    scale = share**exponent
     return replace(
-        training, streams=streams, initial_lr=training.initial_lr * scale, final_lr=training.final_lr * scale
+        training,
+        streams=streams,
+        initial_lr=training.initial_lr * scale,
+        final_lr=training.final_lr * scale,
+        weight_decay=training.weight_decay * share ** (1 - exponent),
     )

@@ -25,7 +25,7 @@ from nnet.errors import ModelError
 from nnet.log import TrainingLog
 from nnet.losses.cross_entropy import pdf_weights
 from nnet.model import Network
-from nnet.optimizer import flatten, initial_state
+from nnet.optimizer import decay_mask, flatten, initial_state
 from nnet.threads import set_threads
 
 LOCAL = "local"
@@ -124,7 +124,7 @@ def initial_or_saved(
 ) -> tuple[TrainingState, Progress, list[WorkerState]]:
     """The state at the start of a training, or that of its checkpoint; the model's parameters become views of it."""
     params, _ = flatten(model)
-    state, progress = TrainingState(params, optimizer=initial_state(config, params)), Progress()
+    state, progress = TrainingState(params, optimizer=initial_state(config, params, decay_mask(model))), Progress()
     if checkpoint.exists():
         progress = load_checkpoint(checkpoint, state)
         worker_states = resume(load_worker_states(checkpoint), worker_states)

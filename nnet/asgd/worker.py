@@ -71,7 +71,7 @@ class _Loop:
             self.take_messages()  # between two pushes: a state has nothing that is not pushed
             if self.stopped:
                 return
-            frames = self.push(*self.compute())
+            frames = self.push(*self.compute(frames / self.job.planned))
 
     def take_messages(self) -> None:
         """Do what the coordinator asks for."""
@@ -85,21 +85,21 @@ class _Loop:
                 self.state = WorkerState(self.state.utterances + message.utterances, self.state.round + 1)
                 self.chunks = _chunks(self.job, self.state)
 
-    def compute(self) -> tuple[Tensor, Sums]:
-        """Compute the gradient (N,) of as many chunks as are pushed together."""
+    def compute(self, done: float) -> tuple[Tensor, Sums]:
+        """Compute the gradient (N,) of as many chunks as are pushed together; `done`: see `train_chunk`."""
         several, sums = self.job.asgd.push_every > 1, Sums()
         grad = torch.zeros_like(self.replicas.grad) if several else self.replicas.grad
         while sums.chunks < self.job.asgd.push_every:
-            sums += self.compute_chunk()
+            sums += self.compute_chunk(done)
             if several:
                 grad += self.replicas.grad
         return grad, sums
 
-    def compute_chunk(self) -> Sums:
+    def compute_chunk(self, done: float) -> Sums:
         """Compute the gradient of the next chunk into ``replicas.grad``."""
         job, (now, chunk) = self.job, next(self.chunks)
         start = time.monotonic()
-        sums, state = train_chunk(self.replicas, chunk, self.state.state, job.training, self.loss)
+        sums, state = train_chunk(self.replicas, chunk, self.state.state, job.training, self.loss, done)
         state = [(c.detach(), r.detach()) for c, r in state]
         sums.seconds = time.monotonic() - start
         self.state = replace(self.state, round=now, position=chunk.position, state=state)

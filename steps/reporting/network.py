@@ -48,10 +48,11 @@ def describe(config: ModelConfig, input_dim: int, output_dim: int) -> NetworkInf
     with torch.device("meta"):  # shapes only
         model = Network(config, input_dim, output_dim)
     layers = [layer_info(f"layers.{i}", layer_kind(config), layer) for i, layer in enumerate(model.layers)]
+    norms = [layer_info(f"norms.{i}", "layer norm", norm) for i, norm in enumerate(model.norms)]
     return NetworkInfo(
         input_dim,
         output_dim,
-        [*layers, layer_info("output", "softmax", model.output)],
+        [*layers, *norms, layer_info("output", "softmax", model.output)],
         count_parameters(model),
         count_parameters(model, biases=False),
         # a frame meets every matrix and every peephole once: one multiplication and addition for each of their numbers

@@ -89,7 +89,8 @@ def test_a_step_stays_on_its_device(config, optimizer):
     assert chunk.to(torch.device("cpu")) is chunk
     assert {x.device for x in (there.feats, there.targets, there.lengths, there.carry)} == {META}
     lengths = there.lengths if config.direction == "forward" else None  # whose values meta does not have
-    output = model(there.feats, model.zero_state(S), lengths, model.draw_dropout(*feats.shape[:2]))
+    masks = model.draw_dropout(*feats.shape[:2], probability=0.2)
+    output = model(there.feats, model.zero_state(S), lengths, masks)
     torch.nn.functional.cross_entropy(output.logits.flatten(0, 1), there.targets.flatten()).backward()
     state = initial_state(TrainConfig(optimizer=optimizer), params)
     update_of(TrainConfig(optimizer=optimizer))(params, grad, state, 0.1)

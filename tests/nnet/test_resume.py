@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nnet.augment import Masks
 from nnet.config import ModelConfig
 from nnet.files import read_tensors
 from nnet.train import count
@@ -48,6 +49,10 @@ def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
         (ModelConfig(kind="rnn", cells=8, dropout=0.2), {"optimizer": "sgd"}),
         (replace(synthetic.RECURRENT, **THIRD), {"epochs": 4}),
         (replace(synthetic.BOTH_WAYS, **THIRD), {"epochs": 4, "frames": 5}),
+        (
+            replace(synthetic.RECURRENT, layer_norm=True),
+            {"dropout_schedule": "0,0.5@0.5,0", "weight_decay": 0.1, "masks": Masks(bands=1, band_width=1, gaps=5)},
+        ),
     ],
 )
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, config, training):

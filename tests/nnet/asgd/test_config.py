@@ -44,3 +44,10 @@ def test_training_shares_them(tmp_path, capsys):
     with pytest.raises(ModelError, match="there are local, ray and"):  # said before anything is started
         train_asgd(model, data, data, training, AsgdConfig(), tmp_path, workers=2, cluster="nowhere")
     assert "workers: 2, streams of each: 4, learning rate from 0.0071" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_weights_decay_as_much_in_an_epoch(optimizer):
+    training = TrainConfig(streams=16, optimizer=optimizer, weight_decay=0.1, **RATES)
+    each = config_of_each(training, AsgdConfig(), 4)
+    assert 4 * each.initial_lr * each.weight_decay == pytest.approx(0.01 * 0.1)  # four times as many updates

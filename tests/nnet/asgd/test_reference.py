@@ -1,5 +1,8 @@
 """The parameter server in one process is the algorithm that many processes run."""
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 
 from nnet.asgd.config import AsgdConfig
@@ -19,6 +22,7 @@ from tests.nnet.synthetic import weights
 
 SEED = 3
 TRAINING = TrainConfig(streams=4, epochs=2, initial_lr=0.01, final_lr=0.001, average="last")
+REGULARISED = replace(TRAINING, dropout_schedule="0,0.5@0.5,0", weight_decay=0.1)
 DATA, DEV = synthetic.bits(20, -2), synthetic.bits(5, -2, 1)
 PLANNED = 2 * sum(len(targets) for _, targets in DATA.values())
 
@@ -66,6 +70,15 @@ def test_one_worker_gives_the_bits_of_plain_and_of_asynchronous_training(tmp_pat
     replicas.params.copy_(params)
     assert torch.equal(weights(expected), weights(plain))
     assert torch.equal(weights(expected), weights(alone))
+
+
+def test_one_worker_drops_and_decays_as_plain_training_does(tmp_path):
+    found = []
+    for name, run in (("plain", train), ("asgd", partial(train_asgd, asgd=AsgdConfig(shards=3), workers=1))):
+        (tmp_path / name).mkdir()
+        found.append(network())
+        run(found[-1], DATA, DEV, REGULARISED, directory=tmp_path / name, seed=SEED, threads=1)
+    assert torch.equal(*map(weights, found))
 
 
 def test_several_workers_learn_on_any_number_of_shards():
