@@ -1,11 +1,12 @@
 """What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/train_nnet.yaml."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from nnet.augment import Masks
 from nnet.errors import ModelError
 from nnet.piecewise import piecewise
+from nnet.processor import Processor, has_bf16
 from nnet.ranges import Count, NotNegative, Number, Positive, Probability, Range, Whole, out_of_range
 from nnet.steps import Steps
 
@@ -46,7 +47,9 @@ class ModelConfig:
     right_context : int
         Steps after those that are labelled; see `left_context`.
     precision : str
-        Precision of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors with AMX.
+        Precision of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors with AMX or
+        AVX512-BF16. ``auto``: bf16 on such a processor, fp32 on others and for the other kinds. Weights are float32
+        with any of them.
     layer_norm : bool
         Whether each layer's output is normalised over its values (Ba, Kiros and Hinton, 2016), before dropout and the
         next layer. The output that a recurrent layer hands to its next frame is not, so that the compiled recurrence
@@ -76,7 +79,7 @@ class ModelConfig:
     delay: Whole = 5
     left_context: Whole = 0
     right_context: Whole = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     layer_norm: bool = False
     dropout: Probability = 0.0
     init: Literal["uniform", "fan_in"] = "fan_in"
@@ -93,6 +96,18 @@ class ModelConfig:
         """Which frames it reads at a step, and where its steps are."""
         return Steps(self.stack, self.ahead, self.skip)
 
+    def on(self, processor: Processor) -> "ModelConfig":
+        """The config with ``precision: auto`` replaced by the precision for a processor.
+
+        Example
+        -------
+        >>> ModelConfig(precision="auto").on(Processor("GenuineIntel", frozenset({"amx_bf16"}))).precision
+        'bf16'
+        """
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bf16" if self.kind == "lstm" and has_bf16(processor) else "fp32")
+
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
         check_values(self)
@@ -102,7 +117,7 @@ class ModelConfig:
                 f"ahead is {self.ahead}, but stack is {self.stack}: of the frames that are read at a step, one is the "
                 "step's own, so that fewer than stack can lie ahead"
             )
-        if self.kind != "lstm" and (self.projection or self.direction != "forward" or self.precision != "fp32"):
+        if self.kind != "lstm" and (self.projection or self.direction != "forward" or self.precision == "bf16"):
             raise ModelError(f"kind is {self.kind}; only lstm has a projection, other directions and another precision")
         if self.carries_state:
             if self.left_context or self.right_context:

@@ -14,7 +14,9 @@ from nnet.config import ModelConfig
 from nnet.errors import ModelError
 from nnet.files import read_tensors, write_bytes, write_tensors
 from nnet.layers.lstm import LSTM, Direction, State
+from nnet.layers.products import DTYPES, products_of
 from nnet.layers.simple_layers import RNN, Dense, stack_frames
+from nnet.processor import this_processor
 
 MOST_FRAMES = 10_000  # of whole utterances side by side, where no gradient is wanted
 
@@ -35,6 +37,7 @@ class Network(nn.Module):
     Parameters
     ----------
     config : ModelConfig
+        Its precision ``auto`` becomes that for this processor.
     input_dim : int
         D.
     num_pdfs : int
@@ -56,6 +59,7 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, input_dim: int, num_pdfs: int) -> None:
         super().__init__()
         config.check()
+        config = config.on(this_processor())
         self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
         self.window = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
         width = input_dim * config.stack * self.window
@@ -72,6 +76,11 @@ class Network(nn.Module):
     def device(self) -> torch.device:
         """Where its weights are."""
         return self.output.weight.device
+
+    @property
+    def products(self) -> str | None:
+        """How an LSTM's weights are multiplied here (`products_of`); None for the kinds made of torch's own layers."""
+        return products_of(DTYPES[self.config.precision], self.device) if self.config.kind == "lstm" else None
 
     def zero_state(self, streams: int) -> list[State]:
         """Return the state at the start of an utterance, for `streams` of them."""

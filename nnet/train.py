@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from nnet.allocation import keep_memory
 from nnet.checkpoint import CHECKPOINT, Progress, TrainingState, load_checkpoint, save_checkpoint
 from nnet.chunks import Chunk, Epochs, Reader
 from nnet.config import TrainConfig, check_pair
@@ -64,6 +65,7 @@ def train(
     """
     check_pair(model.config, config)
     checkpoint = Path(directory) / CHECKPOINT
+    keep_memory()
     set_threads(1)  # each of ours computes with one of torch's
     torch.manual_seed(seed)
     frames = check_data(model, reader, "training")

@@ -120,17 +120,17 @@ def train_nnet(
     if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
     data = open_data(feats, dev_feats, lang, ali, dev_ali, choice)
-    defined = what_defines(model, training, seed, asgd if asynchronous else None)
+    network = Network(model, data.train.feats.dim, data.num_pdfs)
+    defined = what_defines(network.config, training, seed, asgd if asynchronous else None)
     key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali, *choice.given)
     described = {"model": asdict(model), "training": asdict(training), "seed": seed}
     described |= ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
-    network = Network(model, data.train.feats.dim, data.num_pdfs)
     initialise(network, seed)
     network.to(where)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {data.num_pdfs} pdfs")
     with output_dir(exp, key, mark="model.json") as folder:
         copy_model_files(ali, folder)
-        describe_run(folder, described | {"device": device})
+        describe_run(folder, described | {"device": device}, network)
         given = (network, data.train, data.dev, training)
         if asynchronous:
             result = train_asgd(*given, asgd, folder, seed, workers, threads, data.silence, cluster)
@@ -236,8 +236,8 @@ def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> NDArray[Any]:
     return counts
 
 
-def describe_run(folder: Path, config: Mapping[str, object]) -> None:
-    """Write config.yaml, cmd and environment.json."""
+def describe_run(folder: Path, config: Mapping[str, object], network: Network) -> None:
+    """Write config.yaml, cmd and environment.json, which says what was chosen by the processor, too."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "cmd").write_text(shlex.join(sys.argv) + "\n")
     versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "safetensors")}
@@ -245,6 +245,8 @@ def describe_run(folder: Path, config: Mapping[str, object]) -> None:
         "python": platform.python_version(),
         "machine": platform.platform(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
+        "precision": network.config.precision,
+        "products": network.products,
         **versions,
         "git": git_hash(),
         "seed": config["seed"],
