@@ -49,6 +49,8 @@ class ModelDescription:
         Of its training.
     is_network : bool
         Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
+    loss : str, optional
+        What a network was trained with (`nnet.losses`).
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class ModelDescription:
     transitions: TransitionModel
     seed: int
     is_network: bool
+    loss: str | None
 
     @property
     def name(self) -> str:
@@ -127,9 +130,9 @@ def describe_model(folder: str | Path) -> ModelDescription:
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     transform = read_transform(folder).without_speakers()
-    return ModelDescription(
-        folder, about["features"], transform, transitions, about["seed"], is_network=about.get("kind") != "gmm"
-    )
+    is_network = about.get("kind") != "gmm"
+    loss = about.get("loss", "cross_entropy") if is_network else None  # earlier networks do not say
+    return ModelDescription(folder, about["features"], transform, transitions, about["seed"], is_network, loss)
 
 
 def load_acoustic_model(folder: str | Path) -> AcousticModel:
