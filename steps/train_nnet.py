@@ -142,6 +142,7 @@ def train_nnet(
             write_transform(folder, data.features.transform)
         about: dict[str, Any] = {**data.features.about, **states_of(ali), "lang": lang_entry(lang, exp)}
         about |= {"prior_counts": counts.tolist(), "silence_pdfs": data.silence, "seed": seed, "epochs": result.epochs}
+        about["loss"] = training.loss
         save_model(folder, network, kind="nnet", **about)
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")

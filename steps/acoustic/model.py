@@ -56,6 +56,8 @@ class ModelDescription:
         `steps.acoustic.inputs.adapted_to`.
     input_stats : Tensor (2, D + 1), optional
         Of a network on a GMM system's features: statistics with which they are normalised after the transform.
+    loss : str, optional
+        What a network was trained with (`nnet.losses`).
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class ModelDescription:
     is_network: bool
     gmm: str | None
     input_stats: Tensor | None
+    loss: str | None
 
     @property
     def name(self) -> str:
@@ -137,13 +140,15 @@ def describe_model(folder: str | Path) -> ModelDescription:
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     stats = about.get("input_stats")
+    is_network = about.get("kind") != "gmm"
     return ModelDescription(
         folder=folder,
         features=about["features"],
         transform=read_transform(folder).without_speakers(),
         transitions=transitions,
         seed=about["seed"],
-        is_network=about.get("kind") != "gmm",
+        is_network=is_network,
+        loss=about.get("loss", "cross_entropy") if is_network else None,  # earlier networks do not say
         gmm=about.get("gmm"),
         input_stats=None if stats is None else torch.tensor(stats, dtype=torch.float64),
     )
