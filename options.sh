@@ -30,6 +30,8 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
                               (needs --gmm sat)
   --realign N                 align again with the network and train a new one on that, N times: exp/NAME_realign1, ...
                               (default: 0)
+  --init DIR                  start the network from the weights of another one (exp/NAME of any recipe) with the same
+                              layers, instead of random ones
   --seed N                    random seed (default: 1)
   --workers N                 processes that train the network, by asynchronous SGD, in --nj threads (default: 2 where
                               there are two cores; 1: plain training, the same bits for the same seed)
@@ -47,7 +49,7 @@ systems=(mono tri lda_mllt sat) gmm=mono states=gmm cmvns=(speaker online global
 nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 command_line=(./run.sh) # what makes the same results again: as given, without --stage and --stop-stage
-runner=() own=() tests=() gmms=() trees=() unknown_words=() allow=()
+init=() runner=() own=() tests=() gmms=() trees=() unknown_words=() allow=()
 
 # by recipe: its options, those that it takes from run.sh, its language models, and its part of the help
 declare -A known=() passed=() models=() help=()
@@ -95,6 +97,7 @@ while (($#)); do
     --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm | --states | --realign) ;;
     --lm-name | --cmvn) ;;
     --nnet | --lm) kind=FILE ;;
+    --init) kind=DIR ;;
     *)
       [[ -n $kind ]] || { usage >&2; die "unknown option '$option'; the known ones are listed above"; }
       [[ $kind != - ]] || { own+=("$option") command_line+=("$option"); shift; continue; } ;;
@@ -108,6 +111,9 @@ while (($#)); do
     --stage | --stop-stage) runner+=("$option" "$value") ;;
     --nj | --nnet | --gmm | --states | --workdir | --recipe | --seed | --workers | --cluster | --realign | --cmvn)
       printf -v "${option#--}" %s "$value" ;;
+    --init)
+      [[ -f $value/model.safetensors ]] || die "--init $value: no network is there; it has no model.safetensors"
+      init=(--init "$value") ;;
     --lm-name) lm_name=$value ;;
     --lm) lm=$value lm_name=$(basename "${value%.gz}") lm_name=${lm_name%.arpa} lm_name=${lm_name%.lm} ;;
     --test) tests+=("$(basename "$(realpath "$value")")") ;;&

@@ -174,9 +174,11 @@ class TrainConfig:
         ``0,0@0.20,0.5@0.50,0`` is 0 up to a fifth, rises to 0.5 at half and falls to 0 at the end. Empty: the model's
         `dropout` all the time.
     average : str
-        Which epochs' weights are averaged in the end: the ``best`` by dev frame accuracy, or the ``last``.
+        Which epochs' weights are averaged in the end: the ``best`` by dev frame accuracy, or the ``last``. ``ema``: an
+        exponential moving average over all updates (Polyak and Juditsky, 1992), which costs as much as a third of one.
     average_epochs : int
-        Number of epochs that are averaged; with 1 and ``best``, the best epoch is taken.
+        Number of epochs that are averaged; with 1 and ``best``, the best epoch is taken. Of ``ema``, the time constant:
+        an update of so many epochs ago has 1/e of the newest one's weight.
     silence_weight : float
         Weight of silence frames in the loss and in the priors; that of other frames is 1.
     reset_probability : float
@@ -204,7 +206,7 @@ class TrainConfig:
     max_grad_norm: NotNegative = 0.0
     weight_decay: NotNegative = 0.0
     dropout_schedule: str = ""
-    average: Literal["best", "last"] = "best"
+    average: Literal["best", "last", "ema"] = "best"
     average_epochs: Count = 1
     silence_weight: Positive = 1.0
     reset_probability: Probability = 0.0

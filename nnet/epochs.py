@@ -18,7 +18,10 @@ from nnet.sums import Sums
 
 @dataclass(frozen=True)
 class Result:
-    """What training came to: the epochs whose weights were averaged (the first is 1), and the dev frame accuracy."""
+    """What training came to: the epochs whose weights were averaged (the first is 1), and the dev frame accuracy.
+
+    Of a moving average, the epoch at whose end it was taken.
+    """
 
     epochs: list[int]
     accuracy: float
@@ -61,7 +64,12 @@ def end_epoch(
 
 
 def keep(config: TrainConfig, progress: Progress, state: TrainingState, params: Tensor, accuracy: float) -> None:
-    """Keep the weights of the epoch that has just ended, and no more than are averaged in the end."""
+    """Keep the weights of the epoch that has just ended, and no more than are averaged in the end.
+
+    The moving average is in the optimizer's state: with it, no epoch's weights are kept.
+    """
+    if config.average == "ema":
+        return
     progress.kept.append((progress.epoch, accuracy))
     state.kept.append(params.clone())
     if len(state.kept) <= config.average_epochs:
@@ -75,7 +83,11 @@ def keep(config: TrainConfig, progress: Progress, state: TrainingState, params: 
 def load_average(
     model: Network, state: TrainingState, progress: Progress, dev_reader: Reader, config: TrainConfig
 ) -> Result:
-    """Leave the mean of the kept epochs' weights in the model, whose parameters are views of ``state.params``."""
+    """Leave the averaged weights in the model, whose parameters are views of ``state.params``."""
+    if config.average == "ema":
+        state.params.copy_(state.optimizer["average"])
+        _, accuracy = evaluate(model, dev_reader, loss_named(config.loss))
+        return Result([progress.epoch], accuracy)
     several = len(state.kept) > 1
     state.params.copy_(torch.stack(state.kept).mean(0) if several else state.kept[0])
     accuracy = progress.kept[0][1]

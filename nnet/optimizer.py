@@ -250,4 +250,6 @@ def initial_state(config: TrainConfig, params: Tensor, mask: Tensor | None = Non
     state = {name: torch.zeros_like(params) for name in optimizer.vectors}
     if config.weight_decay:
         state["decay_mask"] = torch.ones_like(params) if mask is None else mask
+    if config.average == "ema":
+        state["average"] = torch.zeros_like(params)  # the first update replaces it
     return state | ({"steps": torch.zeros((), dtype=torch.int64)} if optimizer.counts_steps else {})

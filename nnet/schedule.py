@@ -32,6 +32,21 @@ def dropout_at(model: ModelConfig, config: TrainConfig, done: float) -> float:
     return piecewise(config.dropout_schedule).at(done) if config.dropout_schedule else model.dropout
 
 
+def averaging_weight(config: TrainConfig, frames: int, before: int, planned: int) -> float:
+    """Return the weight of the newest parameters in the moving average, after an update of `frames` frames.
+
+    Up to the time constant, the average is the mean of all updates, weighted by their frames.
+
+    Example
+    -------
+    >>> config = TrainConfig(epochs=10, average="ema", average_epochs=2)
+    >>> [averaging_weight(config, frames=10, before=before, planned=1000) for before in (0, 90, 500)]
+    [1.0, 0.1, 0.05]
+    """
+    span = planned / config.epochs * config.average_epochs
+    return frames / max(frames, min(before + frames, span), 1)  # 1: a first chunk may be of an output delay alone
+
+
 def apply_newbob(progress: Progress, accuracy: float) -> None:
     """Halve the learning rate, or end the training, after an epoch with this dev frame accuracy.
 

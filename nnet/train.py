@@ -21,10 +21,10 @@ from nnet.log import TrainingLog, write_log
 from nnet.losses import Loss, loss_named
 from nnet.losses.cross_entropy import pdf_weights
 from nnet.model import Network
-from nnet.optimizer import decay_mask, initial_state, update_of
-from nnet.schedule import learning_rate
+from nnet.optimizer import decay_mask, initial_state
 from nnet.sums import Sums
 from nnet.threads import set_threads
+from nnet.update import apply_update
 
 
 def train(
@@ -105,13 +105,13 @@ class _Loop:
         config, progress, planned = self.config, self.progress, self.epoch_ends[-1]
         log = TrainingLog(self.checkpoint.parent, progress.log_size, progress.frames)
         bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
-        update, saved, clock = update_of(config), time.monotonic(), time.monotonic()
+        saved, clock = time.monotonic(), time.monotonic()
         with closing(log), closing(bar):
             for chunk in chunks:
-                lr = learning_rate(config, progress.frames, planned, progress.halvings)
-                done = progress.frames / planned
-                sums, self.state.state = train_chunk(self.replicas, chunk, self.state.state, config, self.loss, done)
-                update(self.state.params, self.replicas.grad, self.state.optimizer, lr)
+                before, state = progress.frames, self.state
+                sums, state.state = train_chunk(self.replicas, chunk, state.state, config, self.loss, before / planned)
+                given = config, state.params, self.replicas.grad, state.optimizer
+                lr = apply_update(*given, sums.frames, before, planned, progress.halvings)
                 clock, sums.seconds = time.monotonic(), time.monotonic() - clock
                 count(progress, chunk, sums)
                 bar.update(sums.frames)

@@ -39,6 +39,7 @@ def align_data(
     posterior_scale: Positive = POSTERIOR_SCALE,
     oov_to_unk: bool = False,
     speakers: Path | None = None,
+    also: list[Path] | None = None,
     before: Path | None = None,
     max_shift: NotNegative = MAX_SHIFT,
     allow_commands: bool = False,
@@ -75,6 +76,8 @@ def align_data(
         Take words without a pronunciation as the unknown word instead of refusing them.
     speakers : Path
         Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
+    also : list of Path
+        Further networks on the same states and features, whose outputs are averaged with those of MODEL.
     before : Path
         Alignments of the same data that the model was trained on.
     max_shift : float
@@ -86,7 +89,13 @@ def align_data(
     """
     old = alignments_before(before, model) if before else None  # first, so that an error in them comes at once
     inputs = AlignmentInputs(
-        data=data, lang=lang, model_dir=model, oov_to_unk=oov_to_unk, allow_commands=allow_commands, speakers=speakers
+        data=data,
+        lang=lang,
+        model_dir=model,
+        oov_to_unk=oov_to_unk,
+        allow_commands=allow_commands,
+        speakers=speakers,
+        also=tuple(also or ()),
     )
     with output_dir(ali, mark="ali.scp") as folder, jobs(nj, inputs) as run:
         aligned, failed = align_utterances(inputs, align, posterior_scale, run)

@@ -22,6 +22,7 @@ def decode(
     tuned: Path | None = None,
     search: SearchOptions = SearchOptions(),
     speakers: Path | None = None,
+    also: list[Path] | None = None,
     role: Role = "test",
     allow_commands: bool = False,
     nj: Count = 1,
@@ -49,6 +50,8 @@ def decode(
         How wide to search.
     speakers : Path
         Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
+    also : list of Path
+        Further networks on the same states and features, whose outputs are averaged with those of MODEL.
     role : str
         Purpose of the decoding, for steps.score: test, a result; tune, a result on the set that scales were chosen on;
         pass, a pass for steps.adapt, which is not scored.
@@ -58,15 +61,20 @@ def decode(
         Number of processes.
     """
     inputs = DecodingInputs(
-        data=data, graph_dir=graph, model_dir=model, allow_commands=allow_commands, speakers=speakers
+        data=data,
+        graph_dir=graph,
+        model_dir=model,
+        allow_commands=allow_commands,
+        speakers=speakers,
+        also=tuple(also or ()),
     )
     inputs.check()
     if tuned is not None:
         scales = read_scales(tuned)
-    key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(scales), vars(search))
+    key = fingerprint(data, graph, *inputs.model_files, *([speakers] if speakers else []), vars(scales), vars(search))
     with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
         task = Task([scales], search, folder, alignments=True)
-        decoded = decode_into(out, inputs, task, role, run, f"decoding {data.name} with {inputs.description.name}")
+        decoded = decode_into(out, inputs, task, role, run, f"decoding {data.name} with {inputs.name}")
     speed = decoded.audio_seconds / max(decoded.seconds, 1e-9)
     print(f"{out}: {len(decoded.text)} utterances, {speed:.0f} times real time per core")
     if decoded.unfinished:

@@ -24,6 +24,7 @@ from nnet.ranges import Count, Seed
 from nnet.train import train
 from steps.acoustic.model import lang_entry
 from steps.acoustic.network_features import FeatureChoice, NetworkFeatures, network_features
+from steps.acoustic.start import Start, read_start
 from steps.ali.directory import Alignments, copy_model_files, read_alignments
 from steps.base.cli import command
 from steps.base.environment import git_hash
@@ -57,6 +58,7 @@ def train_nnet(
     features_of: Path | None = None,
     speakers: Path | None = None,
     dev_speakers: Path | None = None,
+    init: Path | None = None,
 ) -> None:
     """Train a network on features and the pdfs of an alignment.
 
@@ -111,6 +113,9 @@ def train_nnet(
         decoding too.
     dev_speakers : Path
         Those of the dev set.
+    init : Path
+        Start from the weights of this network (a model directory) instead of random ones. It has the same layers and
+        the same kind of features; where its states are not those of ALI, the output starts from random weights.
     """
     choice = FeatureChoice(cmvn, features_of, speakers, dev_speakers)
     asynchronous = workers > 1 or cluster != LOCAL
@@ -121,11 +126,15 @@ def train_nnet(
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
     data = open_data(feats, dev_feats, lang, ali, dev_ali, choice)
     network = Network(model, data.train.feats.dim, data.num_pdfs)
-    defined = what_defines(network.config, training, seed, asgd if asynchronous else None)
+    start = read_start(init, data.options, ali) if init else None
+    defined = what_defines(network.config, training, seed, asgd if asynchronous else None, start)
     key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali, *choice.given)
     described = {"model": asdict(model), "training": asdict(training), "seed": seed}
     described |= ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
+    described |= {"init": {"model": str(start.folder), "weights": start.weights}} if start else {}
     initialise(network, seed)
+    if start:
+        start.give_weights(network)
     network.to(where)
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {data.num_pdfs} pdfs")
     with output_dir(exp, key, mark="model.json") as folder:
@@ -148,14 +157,16 @@ def train_nnet(
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")
 
 
-def what_defines(model: ModelConfig, training: TrainConfig, seed: int, asgd: AsgdConfig | None) -> dict[str, object]:
+def what_defines(
+    model: ModelConfig, training: TrainConfig, seed: int, asgd: AsgdConfig | None, start: Start | None = None
+) -> dict[str, object]:
     """What a checkpoint has to be of, so that training may go on from it.
 
     Options that are newer than the first checkpoints are left out at their default, which is what those were trained
     with.
     """
     defined = {"model": _without_newer(model), "training": _without_newer(training), "seed": seed}
-    return defined | ({"asgd": asgd.training()} if asgd else {})
+    return defined | ({"asgd": asgd.training()} if asgd else {}) | ({"init": start.weights} if start else {})
 
 
 def _without_newer(config: ModelConfig | TrainConfig) -> dict[str, object]:

@@ -78,6 +78,7 @@ def tune(
     grid: Grid = Grid(),
     search: SearchOptions = SearchOptions(),
     speakers: Path | None = None,
+    also: list[Path] | None = None,
     allow_commands: bool = False,
     nj: Count = 1,
 ) -> None:
@@ -104,17 +105,24 @@ def tune(
         How wide to search.
     speakers : Path
         Speakers' transforms, from steps.adapt, for a model that was trained with such ones.
+    also : list of Path
+        Further networks on the same states and features, whose outputs are averaged with those of MODEL.
     allow_commands : bool
         Run commands in wav.scp.
     nj : int
         Number of processes.
     """
     inputs = DecodingInputs(
-        data=data, graph_dir=graph, model_dir=model, allow_commands=allow_commands, speakers=speakers
+        data=data,
+        graph_dir=graph,
+        model_dir=model,
+        allow_commands=allow_commands,
+        speakers=speakers,
+        also=tuple(also or ()),
     )
     inputs.check()
     reference = reference_text(data)
-    key = fingerprint(data, graph, model / "model.json", *([speakers] if speakers else []), vars(grid), vars(search))
+    key = fingerprint(data, graph, *inputs.model_files, *([speakers] if speakers else []), vars(grid), vars(search))
     with output_dir(out, key, mark="decode.json") as folder, jobs(nj, inputs) as run:
         scores = folder / "scores"  # of as many utterances as may be kept, computed once for the whole grid
         scores.mkdir(exist_ok=True)
@@ -123,7 +131,7 @@ def tune(
         listed = {"best": points[chosen], "grid": [points[scales] for scales in sorted(points)]}
         (folder / "tune.json").write_text(json.dumps(listed, indent=1))
         task = Task([chosen], search, folder, scores, alignments=True)
-        decode_into(out, inputs, task, "tune", run, f"tuning {inputs.description.name} on {data.name}: the best point")
+        decode_into(out, inputs, task, "tune", run, f"tuning {inputs.name} on {data.name}: the best point")
         for part in filter(Path.is_dir, [*folder.iterdir()]):
             shutil.rmtree(part)
     print(
@@ -236,7 +244,7 @@ def with_points(points: Points, trials: Trials, part: str, scales: Sequence[Deco
     if not new:
         return points
     task = Task(new, trials.search, trials.folder / part, trials.scores)
-    desc = f"tuning {trials.inputs.description.name} on {trials.inputs.data.name}: {part}"
+    desc = f"tuning {trials.inputs.name} on {trials.inputs.data.name}: {part}"
     results = decode_all(trials.inputs, task, trials.run, desc)
     return points | {point: errors_of(trials, point, found) for point, found in zip(new, results, strict=True)}
 

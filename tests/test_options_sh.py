@@ -63,6 +63,8 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--workers x", "--workers 'x' and --seed"),
         ("--nj two", "--nj 'two'"),
         ("--cluster slurm", "--cluster is 'slurm'; there are local, ray, ray://HOST:PORT"),
+        ("--init conf", f"--init {ROOT}/conf: no network is there; it has no model.safetensors"),
+        ("--init nowhere", "--init needs a file or directory; there is no 'nowhere'"),
         ("--realign x", "--realign is 'x'; it has to be a whole number from 0 to 99"),
         ("--realign -1", "--realign is '-1'"),
         ("--realign=", "--realign needs a value"),
@@ -154,6 +156,16 @@ def test_paths_mean_the_same_from_anywhere(tmp_path):
     assert f"--config {tmp_path}/a/mine.yaml" in away[1]
     for _, _, arguments in here:
         assert not any("/" in argument and not argument.startswith("/") for argument in arguments)
+
+
+def test_networks_start_from_another_one(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/model.safetensors").write_text("")
+    trained = [
+        (name, a) for name, module, a in plan("--realign", "1", "--init", "other", cwd=tmp_path) if "--init" in a
+    ]
+    assert [name for name, _ in trained] == ["nnet", "realign"]
+    assert {a[a.index("--init") + 1] for _, a in trained} == {str(tmp_path / "other")}
 
 
 def test_recipes_work_in_their_own_folders_and_languages_below():

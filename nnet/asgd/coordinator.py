@@ -45,7 +45,7 @@ class Coordinator:
         One of each worker.
     backend : Backend
     state : TrainingState
-        The model's parameters are views of its ``params``.
+        The model's parameters are views of its ``params``. In the end its ``optimizer`` is what the shards have.
     progress : Progress
     log : TrainingLog
     bar : tqdm
@@ -224,8 +224,8 @@ class Coordinator:
         self.bar.update(counts.frames - self.progress.frames)
         self.progress.frames = counts.frames
         since_epoch = self.evaluations.unfinished_sums(self.progress.since_epoch)
-        state = replace(self.state, params=params, optimizer=optimizer)
-        self.saving.save(state, replace(self.progress, since_epoch=since_epoch))
+        self.state.optimizer = optimizer  # it holds a moving average, which the end of the training needs
+        self.saving.save(replace(self.state, params=params), replace(self.progress, since_epoch=since_epoch))
 
     def save_interrupted(self) -> None:
         """Save before an end by Ctrl-C."""

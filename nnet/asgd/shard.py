@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from nnet.config import TrainConfig
-from nnet.optimizer import ALIGNMENT, OptimizerState, initial_state, update_of
-from nnet.schedule import learning_rate
+from nnet.optimizer import ALIGNMENT, OptimizerState, initial_state
+from nnet.update import apply_update
 
 UPDATES, FRAMES, HALVINGS, WRITER = range(4)
 NOBODY = -1
@@ -73,8 +73,8 @@ class Shard:
         counts = self.counts
         died = int(counts[WRITER])
         counts[WRITER] = worker
-        lr = learning_rate(self.config, int(counts[FRAMES]), self.planned, int(counts[HALVINGS]))
-        update_of(self.config)(self.params, grad, self.optimizer, lr)
+        before, halvings = int(counts[FRAMES]), int(counts[HALVINGS])
+        apply_update(self.config, self.params, grad, self.optimizer, frames, before, self.planned, halvings)
         counts[UPDATES] += 1
         counts[FRAMES] += frames
         counts[WRITER] = NOBODY

@@ -203,8 +203,13 @@ def adapt_to(
         return Adapted(model, {}, failed, None)
     with output_dir(first) as part:
         write_alignment_dir(part, first, unadapted, aligned, posterior_scale)
-    paths = {"data": inputs.data, "model_dir": inputs.model_dir, "lang": inputs.lang, "ali": first}
-    adaptation = AdaptationInputs(**paths, allow_commands=inputs.allow_commands)
+    adaptation = AdaptationInputs(
+        data=inputs.data,
+        model_dir=inputs.model_dir,
+        lang=inputs.lang,
+        ali=first,
+        allow_commands=inputs.allow_commands,
+    )
     adaptation.take_features(inputs)
     adaptation.check()
     with output_dir(speakers) as part, jobs(nj, adaptation) as run_adaptation:

@@ -6,15 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from steps.acoustic.ensemble import averaged, check_alike
 from steps.acoustic.model import AcousticModel, ModelDescription, describe_model, load_acoustic_model
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.parallel import OpenedOnce
 from steps.feats.reader import Features, load_features
-from steps.gmm.transforms import FILE, Transform, TransformedFeatures, check_speakers, read_transform
+from steps.gmm.transforms import FILE, TransformedFeatures, check_speakers, read_transform, same_for_all
 from steps.lang.table_hash import check_same
 
 ADAPTED = "adapt.json"  # beside speakers' transforms: the model that they are for
@@ -34,22 +32,37 @@ class AcousticInputs(OpenedOnce):
         Run commands in wav.scp.
     speakers : Path, optional
         A directory of `steps.adapt` with the speakers' transforms.
+    also : tuple of Path
+        Directories of further networks, whose outputs are averaged with those of the first; see `averaged`.
     """
 
     data: Path
     model_dir: Path
     allow_commands: bool = False
     speakers: Path | None = None
+    also: tuple[Path, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the model; of several networks, their names joined by +."""
+        return "+".join(folder.name for folder in (self.model_dir, *self.also))
+
+    @property
+    def model_files(self) -> list[Path]:
+        """The files that tell for a fingerprint which models they are."""
+        return [folder / "model.json" for folder in (self.model_dir, *self.also)]
 
     @cached_property
     def description(self) -> ModelDescription:
         """What the model directory says; enough for a process that does not compute with the model."""
-        return describe_model(self.model_dir)
+        description = describe_model(self.model_dir)
+        check_alike(description, [describe_model(folder) for folder in self.also])
+        return description
 
     @cached_property
     def model(self) -> AcousticModel:
         """The model."""
-        return load_acoustic_model(self.model_dir)
+        return averaged([load_acoustic_model(folder) for folder in (self.model_dir, *self.also)])
 
     @cached_property
     def untransformed(self) -> Features:
@@ -126,8 +139,7 @@ def transformed(features: Features, data: Path, model: ModelDescription, speaker
         )
     _check_adapted(speakers, model)
     check_speakers(speakers, transform, data, features.utt2spk.values())
-    common, wanted = transform.without_speakers(), model.transform
-    if common.context != wanted.context or not np.array_equal(_matrix(common), _matrix(wanted)):
+    if not same_for_all(transform, model.transform):
         raise InputError(f"{speakers}: its transforms are for another model than {model.name}; estimate them with it")
     return TransformedFeatures(features, transform, model.input_stats)
 
@@ -151,7 +163,3 @@ def _check_adapted(speakers: Path, model: ModelDescription) -> None:
         adapted_to(model.folder)["gmm"] if model.gmm is None else model.gmm,
         f"estimate the transforms with {'this model' if model.gmm is None else 'the GMM system of its training'}",
     )
-
-
-def _matrix(transform: Transform) -> NDArray[Any]:
-    return np.zeros(0) if transform.matrix is None else transform.matrix

@@ -26,6 +26,9 @@ from steps.hmm.transitions import TransitionModel, read_transition_model, write_
 
 PRIOR_FLOOR = 1e-5
 
+Scorer = Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
+"""Features (T, D) of several utterances → their scores (T, num_pdfs); see `AcousticModel`."""
+
 
 class Priors(NamedTuple):
     """What the priors of a network's pdfs are computed from: their frame counts, and which of them are silence."""
@@ -92,7 +95,7 @@ class AcousticModel(ModelDescription):
         Those of a network.
     """
 
-    scores: Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
+    scores: Scorer
     gmms: DiagGmms | None = None
     priors: Priors | None = None
 

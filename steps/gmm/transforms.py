@@ -142,6 +142,13 @@ def from_arrays(context: NDArray[Any], matrix: NDArray[Any], speakers: NDArray[A
     return Transform(int(context), matrix if matrix.size else None, maps)
 
 
+def same_for_all(one: Transform, other: Transform) -> bool:
+    """Whether two transforms are the same, the speakers' own maps left aside."""
+    if one.matrix is None or other.matrix is None:
+        return one.context == other.context and one.matrix is other.matrix
+    return one.context == other.context and np.array_equal(one.matrix, other.matrix)
+
+
 def write_transform(folder: Path, transform: Transform) -> None:
     """Write ``transform.npz`` into a model, alignment or adaptation directory."""
     write_arrays(folder / FILE, **to_arrays(transform))

@@ -45,12 +45,13 @@ def decode_into(
     copy_model_files(inputs.model_dir, folder)
     write_table(folder / "text", decoded.text)
     about = {
-        "model": model.name,
+        "model": inputs.name,
         "set": inputs.data.name,
         "role": role,
         "lm": inputs.about["lm"],
         "data": str(inputs.data),
         "graph": str(inputs.graph_dir),
+        **({"also": [str(folder) for folder in inputs.also]} if inputs.also else {}),
         **vars(scales),
         "seed": model.seed,
         "utts": len(decoded.text),

@@ -17,7 +17,7 @@ from nnet.errors import ModelError
         ({"final_lr": 1.0}, "final_lr is 1.0, above initial_lr, 0.002"),
         ({"beta1": 1.0}, "beta1 is 1.0; it has to be at least 0 and below 1"),
         ({"momentum": 1.0}, "momentum is 1.0; it has to be at least 0 and below 1"),
-        ({"average": "all"}, "average is 'all'; it has to be one of best, last"),
+        ({"average": "all"}, "average is 'all'; it has to be one of best, last, ema"),
         ({"reset_probability": 1.0}, "reset_probability is 1.0; it has to be at least 0 and below 1"),
         ({"silence_weight": 0.0}, "silence_weight is 0.0; it has to be above 0"),
         ({"initial_lr": math.inf}, "initial_lr is inf; it has to be a finite number"),

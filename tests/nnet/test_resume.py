@@ -51,7 +51,12 @@ def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
         (replace(synthetic.BOTH_WAYS, **THIRD), {"epochs": 4, "frames": 5}),
         (
             replace(synthetic.RECURRENT, layer_norm=True),
-            {"dropout_schedule": "0,0.5@0.5,0", "weight_decay": 0.1, "masks": Masks(bands=1, band_width=1, gaps=5)},
+            {
+                "dropout_schedule": "0,0.5@0.5,0",
+                "weight_decay": 0.1,
+                "average": "ema",
+                "masks": Masks(bands=1, band_width=1, gaps=5),
+            },
         ),
     ],
 )

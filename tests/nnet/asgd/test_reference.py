@@ -22,7 +22,7 @@ from tests.nnet.synthetic import weights
 
 SEED = 3
 TRAINING = TrainConfig(streams=4, epochs=2, initial_lr=0.01, final_lr=0.001, average="last")
-REGULARISED = replace(TRAINING, dropout_schedule="0,0.5@0.5,0", weight_decay=0.1)
+REGULARISED = replace(TRAINING, dropout_schedule="0,0.5@0.5,0", weight_decay=0.1, average="ema")
 DATA, DEV = synthetic.bits(20, -2), synthetic.bits(5, -2, 1)
 PLANNED = 2 * sum(len(targets) for _, targets in DATA.values())
 

@@ -97,12 +97,12 @@ def test_other_processes_get_paths_and_of_audio_the_statistics(work, tmp_path):
     stored = AcousticInputs(data=work / "feats/dev", model_dir=work / "mono")
     assert len(stored.features) == 35
     sent = pickle.loads(pickle.dumps(stored))
-    assert set(vars(sent)) == {"data", "model_dir", "allow_commands", "speakers"}
+    assert set(vars(sent)) == {"data", "model_dir", "allow_commands", "speakers", "also"}
     assert len(pickle.dumps(stored)) < 1000
     data = synthetic.write_data(tmp_path / "new", {"new-1": ["face"]}, seed=9)
     computed = AcousticInputs(data=data, model_dir=work / "mono")
     sent = pickle.loads(pickle.dumps(computed))
-    assert set(vars(sent)) == {"data", "model_dir", "allow_commands", "speakers", "untransformed", "features"}
+    assert set(vars(sent)) == {"data", "model_dir", "allow_commands", "speakers", "also", "untransformed", "features"}
     np.testing.assert_array_equal(sent.features["new-1"], computed.features["new-1"])
 
 

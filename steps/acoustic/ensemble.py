@@ -1,0 +1,54 @@
+"""Several networks as one acoustic model: their log posteriors are averaged frame by frame."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from steps.acoustic.model import AcousticModel, ModelDescription, Scorer
+from steps.base.errors import InputError
+from steps.feats.options import BEFORE_THESE
+from steps.gmm.transforms import same_for_all
+from steps.hmm.joins import check_states
+
+
+def check_alike(first: ModelDescription, others: Sequence[ModelDescription]) -> None:
+    """Check that the scores of several models can be averaged.
+
+    Raises
+    ------
+    InputError
+        When one is no network, or its states or features are not those of the first.
+    """
+    for other in others:
+        for model in (first, other):
+            if not model.is_network:
+                raise InputError(f"{model.folder}: a GMM system; --also averages the outputs of networks")
+        check_states(other.folder, first.folder, "--also needs networks that were trained on the same alignments")
+        same_options = BEFORE_THESE | other.features == BEFORE_THESE | first.features
+        if not same_options or not same_for_all(other.transform, first.transform):
+            raise InputError(
+                f"{other.folder}: its features are not those of {first.folder}; --also needs networks that were "
+                "trained on the same features"
+            )
+
+
+def averaged(models: Sequence[AcousticModel]) -> AcousticModel:
+    """Average the outputs of networks that `check_alike` has found to go together; one model stays as it is.
+
+    The log posterior of a pdf is the mean of the networks' log posteriors, normalised over the pdfs: their geometric
+    mean (Kaldi's steps/nnet3/decode_score_fusion.sh, which does not normalise). Priors and transition model are those
+    of the first.
+    """
+    first, *others = models
+    return replace(first, scores=partial(_mean_scores, [model.scores for model in models])) if others else first
+
+
+def _mean_scores(scorers: Sequence[Scorer], features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The mean of what several networks give for some utterances, each (T, num_pdfs)."""
+    utterances = zip(*(scores(features) for scores in scorers), strict=True)
+    return [torch.from_numpy(np.mean(matrices, axis=0)).log_softmax(-1).numpy() for matrices in utterances]

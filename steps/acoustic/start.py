@@ -1,0 +1,86 @@
+"""A trained network that another one starts from: checked against the new one's features and states."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnet.errors import ModelError
+from nnet.model import Network, load_model
+from nnet.transfer import take_weights
+from steps.acoustic.model import describe_model
+from steps.base.errors import InputError
+from steps.feats.options import BEFORE_THESE
+from steps.hmm.joins import states_of
+
+MAY_DIFFER = ("dither", "noise_floor", "cmvn", "cmvn_frames", "cmvn_norm_vars", "cmvn_stats")
+"""The feature options in which two corpora may differ when a network goes from one to the other."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network to start from.
+
+    Attributes
+    ----------
+    folder : Path
+        Its directory.
+    network : Network
+    same_states : bool
+        Whether its pdfs are those of the new network.
+    weights : str
+        The hash of its weights.
+    """
+
+    folder: Path
+    network: Network
+    same_states: bool
+    weights: str
+
+    def give_weights(self, network: Network) -> None:
+        """Give its weights to a new network; those of the output only where the states are the same.
+
+        Raises
+        ------
+        InputError
+            When the layers are not the same.
+        """
+        try:
+            take_weights(network, self.network, self.same_states)
+        except ModelError as error:
+            raise InputError(f"{self.folder}: {error}; --init needs a network with the same layers") from error
+        output = "with its output" if self.same_states else "with a new output, as its states are others"
+        print(f"starting from the weights of {self.folder}, {output}")
+
+
+def read_start(folder: Path, features: Mapping[str, Any], states: Path) -> Start:
+    """Read a network to start from.
+
+    Parameters
+    ----------
+    folder : Path
+        Its directory.
+    features : mapping
+        The feature options of the new network.
+    states : Path
+        A directory with the states of the new network: its alignments.
+
+    Raises
+    ------
+    InputError
+        When it is no network, or its features are of another kind.
+    """
+    description = describe_model(folder)
+    if not description.is_network:
+        raise InputError(f"{folder}: a GMM system; --init needs a network")
+    theirs, ours = (BEFORE_THESE | dict(options) for options in (description.features, features))
+    for name in [*ours, *theirs]:
+        if name not in MAY_DIFFER and theirs.get(name) != ours.get(name):
+            raise InputError(
+                f"{folder}: its features have {name} {theirs.get(name)}, those to train on {ours.get(name)}; --init "
+                "needs a network for the same kind of features"
+            )
+    network, _ = load_model(folder)
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    return Start(folder, network, states_of(folder) == states_of(states), weights)
