@@ -61,8 +61,8 @@ class Network(nn.Module):
         config.check()
         config = config.on(this_processor())
         self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
-        self.stacked = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
-        width = input_dim * self.stacked
+        self.window = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
+        width = input_dim * config.stack * self.window
         layers: list[Layer] = []
         for _ in range(config.layers):
             layers.append(_layer(config, width))
@@ -93,7 +93,7 @@ class Network(nn.Module):
         if not self.config.dropout:
             return []
         kept = 1 - self.config.dropout
-        frames -= self.stacked - 1
+        frames -= self.window - 1
         shapes = [(frames, streams, layer.output_dim) for layer in self.layers]
         return [torch.empty(shape).bernoulli_(kept).div_(kept).to(self.device) for shape in shapes]
 
@@ -104,17 +104,18 @@ class Network(nn.Module):
 
         Parameters
         ----------
-        x : Tensor, shape (left_context + T + right_context, S, D)
+        x : Tensor, shape (left_context + T + right_context, S, stack · D)
+            Steps, from `nnet.steps.Steps.inputs`.
         state : list of (c, r)
             After the previous chunk.
         lengths : Tensor, shape (S,), optional
-            The frames that each stream has in x, where fewer than all.
+            The steps that each stream has in x, where fewer than all.
         dropout : sequence of Tensor
             From `draw_dropout`; empty: nothing is dropped.
         """
         config, after, clipped = self.config, [], []
         if config.kind == "dnn":
-            x = stack_frames(x, self.stacked)
+            x = stack_frames(x, self.window)
         for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
             x, layer_state, fraction = layer(x, before, lengths)
             if dropout:
@@ -189,10 +190,10 @@ def is_bias(name: str) -> bool:
 
 
 def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
-    """Log posterior probabilities of the pdfs for every frame of several utterances.
+    """Log posterior probabilities of the pdfs at every step over several utterances.
 
-    The last frame is repeated `delay` times and the first `delay` outputs are dropped; a context is the first and the
-    last frame repeated: row t belongs to frame t.
+    The steps are at the frames 0, skip, 2 skip, ...: row u belongs to frame u · skip. The last frame is repeated for
+    `delay` more steps, and the first `delay` outputs are dropped; a context is the first and the last frame repeated.
 
     Parameters
     ----------
@@ -200,13 +201,13 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
     feats : sequence of Tensor, shape (T, D)
         The utterances; they are computed side by side, each until the chunk in which it ends.
     chunk : int
-        Frames computed at a time, which bounds the memory. Networks of direction ``both`` and ``backward`` need whole
+        Steps computed at a time, which bounds the memory. Networks of direction ``both`` and ``backward`` need whole
         utterances; of long ones, fewer are computed side by side.
 
     Returns
     -------
-    list of Tensor, shape (T, P)
-        On the CPU.
+    list of Tensor, shape (N, P)
+        With N = ⌈T / skip⌉ steps; on the CPU.
 
     Raises
     ------
@@ -217,11 +218,12 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
         if x.shape[1] != model.input_dim:
             raise ModelError(f"the features have {x.shape[1]} dimensions, the model was trained on {model.input_dim}")
     config, whole = model.config, model.config.direction != "forward"
-    if whole and len(feats) > 1 and len(feats) * max(map(len, feats)) > MOST_FRAMES:
+    steps, counts = config.steps, [config.steps.count(len(x)) for x in feats]
+    if whole and len(feats) > 1 and len(feats) * max(counts) > MOST_FRAMES:
         half = len(feats) // 2
         return log_posteriors(model, feats[:half]) + log_posteriors(model, feats[half:])
     delay, left, right = config.delay, config.left_context, config.right_context
-    extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
+    extended = [steps.inputs(x, before=left, after=delay + right) for x in feats]
     lengths = torch.tensor([len(x) for x in extended], device=model.device)
     longest = nn.utils.rnn.pad_sequence(extended).to(model.device)
     state, going = model.zero_state(len(feats)), torch.arange(len(feats), device=model.device)
@@ -236,7 +238,7 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
             logits, state, _ = model(x, state, lengths[going])
             results[start : start + len(logits), going] = logits.log_softmax(-1)
     results = results.cpu()
-    return [results[delay : delay + len(x), s] for s, x in enumerate(feats)]
+    return [results[delay : delay + count, s] for s, count in enumerate(counts)]
 
 
 def save_model(directory: str | Path, model: Network, **about: Any) -> None:

@@ -34,6 +34,8 @@ from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
 
+NEWER = ("loss", "stack", "ahead", "skip")
+
 
 def train_nnet(
     feats: Path,
@@ -130,13 +132,17 @@ def train_nnet(
 def what_defines(model: ModelConfig, training: TrainConfig, seed: int, asgd: AsgdConfig | None) -> dict[str, object]:
     """What a checkpoint has to be of, so that training may go on from it.
 
-    Cross entropy is left out: checkpoints that name no loss are of cross entropy, and training continues from them.
+    Options that are newer than the first checkpoints are left out at their default, which is what those were trained
+    with.
     """
-    training_options = asdict(training)
-    if training.loss == "cross_entropy":
-        del training_options["loss"]
-    defined = {"model": asdict(model), "training": training_options, "seed": seed}
+    defined = {"model": _without_newer(model), "training": _without_newer(training), "seed": seed}
     return defined | ({"asgd": asgd.training()} if asgd else {})
+
+
+def _without_newer(config: ModelConfig | TrainConfig) -> dict[str, object]:
+    """The options of a config, without those of `NEWER` that have their default."""
+    default = asdict(type(config)())
+    return {name: value for name, value in asdict(config).items() if name not in NEWER or value != default[name]}
 
 
 @dataclass(frozen=True)

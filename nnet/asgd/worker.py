@@ -113,7 +113,7 @@ class _Loop:
         pushed = self.server.push(grad, sums.frames, self.replicas.params)
         seconds = time.monotonic() - start
         self.channel.send(Report(sums, pushed, seconds, self.state.round, self.state.position))
-        for epoch in pushed.epochs(self.job.frames_per_epoch):
+        for epoch in pushed.epochs(self.job.epoch_ends):
             self.channel.send(EpochEnd(epoch, self.replicas.params.clone()))
         return pushed.counts.frames
 

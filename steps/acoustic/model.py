@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from nnet.model import Network, load_model, log_posteriors
+from nnet.steps import nearest_steps
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.output import writing
@@ -72,7 +73,8 @@ class AcousticModel(ModelDescription):
     ----------
     scores : callable
         A list of (T, D) features to a list of (T, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
-        of a network. The utterances of a list are computed side by side.
+        of a network. The utterances of a list are computed side by side. Of a network that skips frames, each frame has
+        the output of the nearest step.
     gmms : DiagGmms, optional
         Those of a GMM system.
     priors : Priors, optional
@@ -228,7 +230,11 @@ def _gmm_scores(gmms: DiagGmms, features: Sequence[NDArray[Any]]) -> list[NDArra
 
 
 def _network_scores(network: Network, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    return [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
+    found = [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
+    skip = network.config.skip
+    if skip == 1:
+        return found
+    return [matrix[nearest_steps(len(x), skip)] for matrix, x in zip(found, features, strict=True)]
 
 
 def log_priors(counts: NDArray[Any], silence_pdfs: Sequence[int], silence_deweight: float) -> NDArray[Any]:

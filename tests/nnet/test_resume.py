@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from nnet.files import read_tensors
 from nnet.train import count
 from tests.nnet import synthetic
 from tests.nnet.synthetic import lines, weights
+
+THIRD = {"stack": 4, "ahead": 1, "skip": 3}
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -43,6 +46,8 @@ def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
         (synthetic.BOTH_WAYS, {"frames": 0}),
         (synthetic.FEED_FORWARD, {"frames": 1, "streams": 16}),
         (ModelConfig(kind="rnn", cells=8, dropout=0.2), {"optimizer": "sgd"}),
+        (replace(synthetic.RECURRENT, **THIRD), {"epochs": 4}),
+        (replace(synthetic.BOTH_WAYS, **THIRD), {"epochs": 4, "frames": 5}),
     ],
 )
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, config, training):

@@ -179,8 +179,10 @@ def test_workers_of_asynchronous_training_compute_on_the_cpu(data, monkeypatch):
         data.train(device="cuda", workers=2)
 
 
-def test_the_default_loss_does_not_change_what_a_checkpoint_is_of():
-    """Checkpoints from before there was a choice are taken up."""
+def test_newer_options_do_not_change_what_a_checkpoint_is_of():
+    """Checkpoints from before there were these options are taken up."""
     known = what_defines(SMALL, SHORT, 1, None)
-    assert known == {"model": asdict(SMALL), "training": known["training"], "seed": 1}
+    assert known.keys() == {"model", "training", "seed"}
+    assert known["model"].keys() == asdict(SMALL).keys() - {"stack", "ahead", "skip"}
     assert known["training"].keys() == asdict(SHORT).keys() - {"loss"}
+    assert what_defines(replace(SMALL, skip=3), SHORT, 1, None)["model"]["skip"] == 3
