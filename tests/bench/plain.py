@@ -23,7 +23,9 @@ class Plain(nn.Module):
         if config.direction == "backward":
             raise SystemExit("error: torch.nn.LSTM reads forward or both ways, not backward alone")
         self.config, self.layers = config, nn.ModuleList()
-        width = input_dim * (1 + config.left_context + config.right_context) if config.kind == "dnn" else input_dim
+        width = input_dim * config.stack
+        if config.kind == "dnn":
+            width *= 1 + config.left_context + config.right_context
         for _ in range(config.layers):
             self.layers.append(_layer(config, width))
             width = (config.projection or config.cells) * (1 + (config.direction == "both"))

@@ -16,8 +16,10 @@ MODELS = {
     "lstm": ModelConfig(**BARE),
     "lstmp": ModelConfig(**BARE, projection=3),
     "blstmp": ModelConfig(**BARE, projection=3, direction="both", delay=0, left_context=2, right_context=1),
+    "lstmp_30ms": ModelConfig(**BARE, projection=3, stack=4, ahead=1, skip=3),
     "rnn": ModelConfig(**BARE, kind="rnn"),
     "dnn": ModelConfig(**BARE, kind="dnn", delay=0, left_context=2, right_context=1),
+    "dnn_30ms": ModelConfig(**BARE, kind="dnn", delay=0, left_context=2, right_context=1, stack=2, skip=3),
 }
 
 
@@ -50,10 +52,11 @@ def copy_weights(layer, double):
 
 
 def chunk_of(config, rows, lengths):
-    """Three streams of random frames; the streams go on with `rows` of the chunk before."""
+    """Three streams of random steps; the streams go on with `rows` of the chunk before."""
     lengths = torch.tensor(lengths)
     T = int(lengths.max())
-    feats, targets = torch.randn(T, 3, 4), torch.randint(5, (T - config.left_context - config.right_context, 3))
+    feats = torch.randn(T, 3, 4 * config.stack)
+    targets = torch.randint(5, (T - config.left_context - config.right_context, 3))
     return Chunk(feats, targets, lengths, torch.tensor(rows), ("a", "b", "c"), Position())
 
 

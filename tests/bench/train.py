@@ -1,12 +1,13 @@
 """How fast training is, beside torch.nn modules: ``python -m tests.bench.train [CONF...]``.
 
-Frames per second of whole training steps (forward, backward, update) of each network of conf/nnet, trained as
+Seconds of audio a second of whole training steps (forward, backward, update) of each network of conf/nnet, trained as
 conf/train_nnet.yaml and its own file say, and of the same network made of torch.nn modules (tests/bench/plain.py:
 without peepholes, and without the figures that the log gets of each chunk). Both train on the same chunks of synthetic
-features, in one thread and in turns; reading and cutting utterances is not measured. Frames are those with a target.
+features, stacked and at every `skip`-th frame as the file says, in one thread and in turns; reading and cutting
+utterances is not measured. Audio is that of the steps with a target: 10 ms for each frame from one step to the next.
 
-The last line is JSON: for each network the frames per second of ours, the median of the rounds, and how many times
-those of torch.nn that is, the median of the rounds' ratios.
+The last line is JSON: for each network the seconds of audio a second of ours, the median of the rounds, and how many
+times those of torch.nn that is, the median of the rounds' ratios.
 """
 
 import argparse
@@ -35,7 +36,8 @@ from tests.bench.turns import in_turns, ratio
 CONF = Path(__file__).parents[2] / "conf"
 FEATURES, PDFS, UTTERANCES = 40, 124, 256
 ROUNDS, WARM_UP = 11, 2
-FRAMES_A_ROUND = 1500  # about; whole steps
+STEPS_A_ROUND = 1500  # of the network, about; whole chunks
+FRAME_SHIFT = 0.01  # seconds
 
 
 def main() -> None:
@@ -45,14 +47,15 @@ def main() -> None:
     keep_memory()
     set_threads(1)
     data = synthetic_data()
-    print(f"Training steps in one thread; {FEATURES} features, {PDFS} pdfs")
-    print("network        parameters  frames/s   torch.nn  over_torch")
+    print(f"Training steps in one thread; {FEATURES} features, {PDFS} pdfs; seconds of audio a second")
+    print("network        parameters  skip      ours   torch.nn  over_torch")
     summary = {}
     for file in parser.parse_args().conf:
         model, training = read_nnet_file(CONF / "train_nnet.yaml", file)
         parameters, ours, theirs, over_torch = measure(model, training, data)
-        print(f"{file.stem:14}{parameters:11,}{ours:10.0f}{theirs:11.0f}{over_torch:12.2f}", flush=True)
-        summary[file.stem] = {"frames_per_second": round(ours), "over_torch": round(over_torch, 3)}
+        columns = f"{parameters:11,}{model.skip:6}{ours:10.1f}{theirs:11.1f}{over_torch:12.2f}"
+        print(f"{file.stem:14}{columns}", flush=True)
+        summary[file.stem] = {"audio_per_second": round(ours, 1), "over_torch": round(over_torch, 3)}
     print(json.dumps(summary))
 
 
@@ -69,10 +72,10 @@ def synthetic_data() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def measure(
     model: ModelConfig, training: TrainConfig, data: dict[str, tuple[np.ndarray, np.ndarray]]
 ) -> tuple[int, float, float, float]:
-    """Give the network's parameters, frames per second of ours and of torch.nn, and the ratio."""
+    """Give the network's parameters, seconds of audio a second of ours and of torch.nn, and the ratio."""
     order = Epochs(list(data), seed=0, epochs=1000)
     rounds = cut_into_rounds(training_chunks(model, training, data, order, 0, Position()))
-    counts = [sum(int((chunk.targets != NO_TARGET).sum()) for chunk in chunks) for chunks in rounds]
+    audio = [sum(map(steps_of, chunks)) * model.skip * FRAME_SHIFT for chunks in rounds]
     network = Network(model, FEATURES, PDFS)
     initialise(network, seed=0)
     torch.manual_seed(0)
@@ -82,20 +85,24 @@ def measure(
     }
     times = in_turns(contestants, ROUNDS, WARM_UP)
     speeds = (
-        median(frames / seconds for frames, seconds in zip(counts[WARM_UP:], times[name], strict=True))
+        median(long / seconds for long, seconds in zip(audio[WARM_UP:], times[name], strict=True))
         for name in contestants
     )
     return count_parameters(network), *speeds, ratio(times, "torch", "ours")
 
 
 def cut_into_rounds(chunks: Iterable[Chunk]) -> list[list[Chunk]]:
-    """Chunks in the order of training, as many for each round as have enough frames."""
+    """Chunks in the order of training, as many for each round as have enough steps."""
     rounds, following = [], iter(chunks)
     for _ in range(WARM_UP + ROUNDS):
         rounds.append([next(following)])
-        per_chunk = int((rounds[-1][0].targets != NO_TARGET).sum())
-        rounds[-1] += islice(following, FRAMES_A_ROUND // max(per_chunk, 1))
+        rounds[-1] += islice(following, STEPS_A_ROUND // max(steps_of(rounds[-1][0]), 1))
     return rounds
+
+
+def steps_of(chunk: Chunk) -> int:
+    """The steps of a chunk that have a target."""
+    return int((chunk.targets != NO_TARGET).sum())
 
 
 def train_rounds(rounds: list[list[Chunk]], step: Callable[[Chunk], object]) -> Callable[[], None]:
