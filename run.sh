@@ -83,13 +83,10 @@ recognise_adapted() { # as Kaldi's decode_fmllr.sh, transforms from a first pass
     before=$system
   done
   for data_set in train_sp dev; do
-    if [[ $gmm == sat ]]; then
-      align align "$data_set" sat/sat_si sat_si_ali
-      adapt align "$data_set" sat "sat_si_ali/$data_set" sat_ali_fmllr
-      align align "$data_set" sat sat_ali --speakers "$exp/sat_ali_fmllr/$data_set"
-    else
-      align align "$data_set" "$gmm" "${gmm}_ali"
-    fi
+    if [[ $gmm != sat ]]; then align align "$data_set" "$gmm" "${gmm}_ali"; continue; fi
+    align align "$data_set" sat/sat_si sat_si_ali
+    adapt align "$data_set" sat "sat_si_ali/$data_set" sat_ali_fmllr
+    align align "$data_set" sat sat_ali --speakers "$exp/sat_ali_fmllr/$data_set"
   done
   for tree in "${trees[@]}"; do # grown on all speeds, as in Kaldi: on what the network is trained on
     stage align steps.build_tree --config "$conf/tree_30ms.yaml" --nj "$nj" \
