@@ -125,6 +125,7 @@ def train_nnet(
         counts[data.silence] *= training.silence_weight  # as the loss counts them
         about: dict[str, Any] = {"features": data.options, **states_of(ali), "lang": lang_entry(lang, exp)}
         about |= {"prior_counts": counts.tolist(), "silence_pdfs": data.silence, "seed": seed, "epochs": result.epochs}
+        about["loss"] = training.loss
         save_model(folder, network, kind="nnet", **about)
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")

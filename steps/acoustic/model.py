@@ -50,6 +50,8 @@ class ModelDescription:
         Of its training.
     is_network : bool
         Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
+    loss : str, optional
+        What a network was trained with (`nnet.losses`).
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class ModelDescription:
     transitions: TransitionModel
     seed: int
     is_network: bool
+    loss: str | None
 
     @property
     def name(self) -> str:
@@ -130,9 +133,9 @@ def describe_model(folder: str | Path) -> ModelDescription:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     check_rate(folder, transitions, about.get("model", {}).get("skip", 1))
     transform = read_transform(folder).without_speakers()
-    return ModelDescription(
-        folder, about["features"], transform, transitions, about["seed"], is_network=about.get("kind") != "gmm"
-    )
+    is_network = about.get("kind") != "gmm"
+    loss = about.get("loss", "cross_entropy") if is_network else None  # earlier networks do not say
+    return ModelDescription(folder, about["features"], transform, transitions, about["seed"], is_network, loss)
 
 
 def check_rate(folder: Path, transitions: TransitionModel, skip: int) -> None:
