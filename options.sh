@@ -22,6 +22,10 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --recipe NAME               one of: $recipes
   --gmm NAME                  the GMM system whose states and alignments train the network, one of: ${systems[*]}
                               (default: $gmm); each starts from the alignments of the one before
+  --cmvn KIND                 normalise the network's filterbanks so, whatever conf/feats.yaml says: ${cmvns[*]}
+                              (online can stream); trains exp/NAME_KIND
+  --fmllr                     train the network on the features of sat, adapted to the speakers by fMLLR: exp/NAME_fmllr
+                              (needs --gmm sat)
   --realign N                 align again with the network and train a new one on that, N times: exp/NAME_realign1, ...
                               (default: 0)
   --init DIR                  start the network from the weights of another one (exp/NAME of any recipe) with the same
@@ -39,7 +43,7 @@ END
 
 networks=("$root"/conf/nnet/*.yaml) folders=("$root"/recipes/*)
 recipes=${folders[*]##*/} recipe=asterisk subfolder='' workdir=''
-systems=(mono tri lda_mllt sat) gmm=mono
+systems=(mono tri lda_mllt sat) gmm=mono cmvns=(speaker online global) cmvn='' fmllr=''
 nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 command_line=(./run.sh) # what makes the same results again: as given, without --stage and --stop-stage
@@ -87,8 +91,9 @@ while (($#)); do
     --help | -h) usage; exit ;;
     --list | --dry-run) runner+=("$option"); shift; continue ;;
     --oov-to-unk) unknown_words=("$option") command_line+=("$option"); shift; continue ;;
+    --fmllr) fmllr=$option command_line+=("$option"); shift; continue ;;
     --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm | --realign) ;;
-    --lm-name) ;;
+    --lm-name | --cmvn) ;;
     --nnet | --lm) kind=FILE ;;
     --init) kind=DIR ;;
     *)
@@ -102,7 +107,7 @@ while (($#)); do
   fi
   case $option in
     --stage | --stop-stage) runner+=("$option" "$value") ;;
-    --nj | --nnet | --gmm | --workdir | --recipe | --seed | --workers | --cluster | --realign)
+    --nj | --nnet | --gmm | --workdir | --recipe | --seed | --workers | --cluster | --realign | --cmvn)
       printf -v "${option#--}" %s "$value" ;;
     --init)
       [[ -f $value/model.safetensors ]] || die "--init $value: no network is there; it has no model.safetensors"
@@ -139,14 +144,19 @@ workers=${workers:-$((nj > 1 ? 2 : 1))}
 [[ $realign =~ ^(0|[1-9][0-9]?)$ ]] || die "--realign is '$realign'; it has to be a whole number from 0 to 99"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ " ${systems[*]} " == *" $gmm "* ]] || die "--gmm is '$gmm'; there are ${systems[*]}"
+[[ -z $cmvn || " ${cmvns[*]} " == *" $cmvn "* ]] || die "--cmvn is '$cmvn'; there are ${cmvns[*]}"
+[[ -z $fmllr || $gmm == sat ]] || die "--fmllr takes the features of sat; train it with --gmm sat"
+[[ -z $fmllr || -z $cmvn ]] || die "--cmvn $cmvn is for filterbanks, --fmllr takes the features of sat: omit one"
 trained='^(uni|bi|tri|[1-9])gram$'
 [[ -n $lm || $lm_name =~ $trained || " ${models[$recipe]} " == *" $lm_name "* ]] ||
   die "--lm-name is '$lm_name'; recipe $recipe has unigram bigram trigram, 1gram to 9gram${models[$recipe]:+,}${models[$recipe]}"
 [[ -z $lm || ! $lm_name =~ $trained ]] ||
   die "--lm $lm: the name $lm_name is reserved for models trained here; rename the file"
 name=$(basename "$nnet" .yaml)
-[[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*|.*_(ali|realign[0-9]+))$ ]] ||
+[[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*|.*_(ali|fmllr|realign[0-9]+))$ ]] ||
   die "--nnet $nnet: no file, or exp/$name is taken"
+[[ " ${cmvns[*]} " != *" ${name##*_} "* ]] || die "--nnet $nnet: exp/$name is taken by --cmvn ${name##*_}"
+name+=${cmvn:+_$cmvn}${fmllr:+_fmllr}
 
 [[ " ${own[*]} " != *' --allow-commands '* ]] || allow=(--allow-commands)
 [[ " ${passed[$recipe]} " != *' --nj '* ]] || own+=(--nj "$nj")

@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/options.sh"
 source "$root/path.sh"
 workdir=$(realpath -m "${workdir:-$root/recipes/$recipe/$subfolder}")
-conf=$root/conf data=$workdir/data exp=$workdir/exp
+conf=$root/conf data=$workdir/data exp=$workdir/exp fmllr=${fmllr:+$workdir/exp/sat_ali_fmllr}
 feats=$data/feats lang=$data/lang grammar=$data/lm_$lm_name graph=$exp/graph_${gmm}_$lm_name
 ((${#tests[@]})) || tests=(test)
 
@@ -26,7 +26,8 @@ adapt() { # STAGE SET MODEL ALI TRANSFORMS: estimate the transforms of a set's s
 train() { # STAGE ALI NETWORK
   local stage_name=$1 ali=$2 network=$3
   stage "$stage_name" steps.train_nnet --config "$conf/train_nnet.yaml" --config "$nnet" --seed "$seed" \
-    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" "${init[@]}" \
+    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" ${cmvn:+--cmvn "$cmvn"} \
+    "${init[@]}" ${fmllr:+--features-of "$exp/sat" --speakers "$fmllr/train_sp" --dev-speakers "$fmllr/dev"} \
     "$feats/train_sp" "$feats/dev" "$lang" "$exp/$ali/train_sp" "$exp/$ali/dev" "$exp/$network"
 }
 
@@ -95,7 +96,8 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
   train nnet "$before" "$network"
   for ((round = 1; round <= realign; round++)); do # a network's own alignments train the next one
     for data_set in train_sp dev; do
-      align realign "$data_set" "$network" "${network}_ali" --before "$exp/$before/$data_set"
+      align realign "$data_set" "$network" "${network}_ali" --before "$exp/$before/$data_set" \
+        ${fmllr:+--speakers "$fmllr/$data_set"}
     done
     before=${network}_ali network=${name}_realign$round
     train realign "$before" "$network"
@@ -111,6 +113,6 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
       recognise "$system" "$exp/graph_${system}_$lm_name" "$system"
     fi
   done
-  recognise "$network" "$graph" "$network"
+  recognise "$network" "$graph" "$network" "${fmllr:+sat_fmllr_$lm_name}"
   stage score steps.score --config "$conf/score.yaml" "$data" "$exp"
 } | python -m steps.base.stages "${runner[@]}" "$workdir" -- "${command_line[@]}"

@@ -31,7 +31,7 @@ class Progress:
     position : Position
         In the row of all epochs' utterances (`nnet.chunks.Epochs`).
     frames : int
-        Frames trained on so far.
+        Outputs trained on so far (frames, where the network skips none).
     halvings : int
         How often ``newbob`` has halved the learning rate.
     halving : bool

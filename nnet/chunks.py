@@ -1,11 +1,11 @@
-"""Utterances cut into chunks of T frames for S streams, for truncated backpropagation through time.
+"""Utterances cut into chunks of T steps for S streams, for truncated backpropagation through time.
 
 What a chunk is trained towards, its supervision, is read and cut here and nowhere else; only a loss (`nnet.losses`)
 looks at it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from nnet.errors import ModelError
+from nnet.steps import Steps
 
 Reader = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
 """Utterance → features (T, D) float32 and the pdf of every frame (T,)."""
@@ -30,12 +31,12 @@ class Order(Protocol):
 
 
 NO_TARGET = -100
-"""The target of a frame that yields no error."""
+"""The target of a step that yields no error."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """A position between two chunks: the next utterance to start and, of those under way, (utterance, next frame).
+    """A position between two chunks: the next utterance to start and, of those under way, (utterance, next step).
 
     Utterances are indices into the epoch's order. Between two chunks of `window_chunks`, `next` is the first
     utterance of the pool, and `done` counts the windows of the pool that were given.
@@ -48,16 +49,16 @@ class Position:
 
 @dataclass(frozen=True)
 class Chunk:
-    """T frames of S streams.
+    """T steps of S streams.
 
     Attributes
     ----------
-    feats : Tensor, shape (T, S, D)
-        Zero after an utterance's end; with the model's context around the T frames, where it has one.
+    feats : Tensor, shape (T, S, stack · D)
+        Zero after an utterance's end; with the model's context around the T steps, where it has one.
     targets : Tensor, shape (T, S)
         Pdfs, or `NO_TARGET` for padding and for the first outputs of an utterance, as many as the delay.
     lengths : Tensor, shape (S,)
-        Frames of `feats` before the padding.
+        Steps of `feats` before the padding.
     carry : Tensor, shape (S,)
         The row of the chunk before that each stream goes on with, -1 where an utterance starts.
     utterances : tuple of str
@@ -125,15 +126,27 @@ class Epochs:
         return self._order(index // self.per_epoch)[index % self.per_epoch]
 
 
-def read_delayed(reader: Reader, utterance: str, delay: int) -> tuple[Tensor, Tensor]:
-    """Read an utterance with its output delayed.
+@dataclass(frozen=True)
+class Reading:
+    """How the utterances of an order are read.
 
-    Returns
-    -------
-    feats : Tensor, shape (T + delay, D)
-        The last frame is repeated `delay` times.
-    targets : Tensor, shape (T + delay,)
-        The target of frame t stands at t + delay.
+    Attributes
+    ----------
+    steps : Steps
+        Of the network.
+    phase : callable
+        The phase of its steps over the utterance at an index of the order.
+    augment : callable
+        Changes the features of an utterance, given its index in the order as well; always in the same way.
+    """
+
+    steps: Steps = field(default_factory=Steps)
+    phase: Callable[[int], int] = lambda index: 0
+    augment: Callable[[Tensor, int], Tensor] = lambda feats, index: feats
+
+
+def read_utterance(reader: Reader, utterance: str) -> tuple[Tensor, Tensor]:
+    """Read an utterance, frame by frame: features (T, D) and targets (T,).
 
     Raises
     ------
@@ -145,8 +158,6 @@ def read_delayed(reader: Reader, utterance: str, delay: int) -> tuple[Tensor, Te
         raise ModelError(f"utterance {utterance} has {len(feats)} frames of features and {len(targets)} targets")
     if not len(feats):
         raise ModelError(f"utterance {utterance} has no frames")
-    feats = np.concatenate([feats, np.repeat(feats[-1:], delay, axis=0)])
-    targets = np.concatenate([np.full(delay, NO_TARGET), targets])
     return torch.from_numpy(feats), torch.from_numpy(targets.astype(np.int64))
 
 
@@ -157,7 +168,7 @@ def stream_chunks(
     frames: int,
     delay: int,
     position: Position = Position(),
-    augment: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
+    reading: Reading = Reading(),
 ) -> Iterator[Chunk]:
     """Cut utterances into chunks; a stream that has finished an utterance takes the next one.
 
@@ -172,15 +183,14 @@ def stream_chunks(
     streams : int
         S, at most.
     frames : int
-        T, at most.
+        T, steps at most.
     delay : int
-        See `read_delayed`.
+        The target of step u stands at u + delay; the last frame is repeated for the steps after the utterance's end.
     position : Position
         Where to start, from a chunk of the same order.
-    augment : callable
-        Changes the features of an utterance, given its index in the order as well; always in the same way.
+    reading : Reading
     """
-    read = partial(_read_augmented, reader, order, delay, augment)
+    read = partial(_read_steps, reader, order, reading, delay=delay)
     rows = [(i, start, *read(i)) for i, start in position.rows]
     following = position.next
     while True:
@@ -210,7 +220,7 @@ def window_chunks(
     seed: int,
     pool: int,
     position: Position = Position(),
-    augment: Callable[[Tensor, int], Tensor] = lambda feats, index: feats,
+    reading: Reading = Reading(),
 ) -> Iterator[Chunk]:
     """Cut utterances into windows for networks that carry no state, in random order, `streams` of them in a chunk.
 
@@ -222,21 +232,21 @@ def window_chunks(
     streams : int
         S, at most.
     frames : int
-        T, at most; 0: whole utterances, grouped by length.
+        T, steps at most; 0: whole utterances, grouped by length.
     context : (int, int)
-        Frames before and after that the network sees; an utterance's first and last frames are repeated for it.
+        Steps before and after that the network sees; an utterance's first and last frames are repeated for it.
     seed : int
         Of the order.
     pool : int
         Utterances that are mixed at a time; more are never in memory.
-    position, augment
+    position, reading
         See `stream_chunks`.
     """
     left, right = context
     first, done = position.next, position.done
     while first < len(order):
         indices = range(first, min(first + pool, len(order)))
-        utterances = {i: _read_augmented(reader, order, 0, augment, i) for i in indices}
+        utterances = {i: _read_steps(reader, order, reading, i, context=context) for i in indices}
         places = _shuffled_windows({i: len(y) for i, (_, y) in utterances.items()}, frames, streams, seed)
         while done < len(places):
             group = places[done : done + streams]
@@ -244,8 +254,7 @@ def window_chunks(
             for i, start in group:
                 x, y = utterances[i]
                 end = min(start + (frames or len(y)), len(y))
-                near = torch.arange(start - left, end + right).clamp(0, len(y) - 1)
-                parts.append((x[near], y[start:end]))
+                parts.append((x[start : end + left + right], y[start:end]))
             done += len(group)
             after = Position(first, done=done) if done < len(places) else Position(indices.stop)
             carry = torch.full((len(group),), -1)
@@ -253,15 +262,26 @@ def window_chunks(
         first, done = indices.stop, 0
 
 
-def _read_augmented(
-    reader: Reader, order: Order, delay: int, augment: Callable[[Tensor, int], Tensor], index: int
+def _read_steps(
+    reader: Reader, order: Order, reading: Reading, index: int, delay: int = 0, context: tuple[int, int] = (0, 0)
 ) -> tuple[Tensor, Tensor]:
-    feats, targets = read_delayed(reader, order[index], delay)
-    return augment(feats, index), targets
+    """Read an utterance step by step, with its output delayed or a context around it.
+
+    Returns
+    -------
+    feats : Tensor, shape (left + N + delay + right, stack · D)
+        Of N steps.
+    targets : Tensor, shape (N + delay,)
+    """
+    feats, targets = read_utterance(reader, order[index])
+    steps, first = reading.steps, reading.steps.first(len(feats), reading.phase(index))
+    feats = torch.cat([feats, feats[-1:].expand(delay * steps.skip, -1)])
+    targets = torch.cat([targets.new_full((delay,), NO_TARGET), targets[first :: steps.skip]])
+    return steps.inputs(reading.augment(feats, index), first, *context), targets
 
 
 def _shuffled_windows(lengths: dict[int, int], frames: int, streams: int, seed: int) -> list[tuple[int, int]]:
-    """(utterance, first frame) of each window; whole utterances are grouped by length."""
+    """(utterance, first step) of each window; whole utterances are grouped by length."""
     random = np.random.default_rng([seed, min(lengths)])
     if frames:
         places = [(i, start) for i, n in lengths.items() for start in range(0, n, frames)]

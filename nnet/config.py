@@ -1,12 +1,14 @@
 """What a model and its training are made of: the keys of conf/nnet/*.yaml (both) and conf/train_nnet.yaml."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 from nnet.augment import Masks
 from nnet.errors import ModelError
 from nnet.piecewise import piecewise
+from nnet.processor import Processor, has_bf16
 from nnet.ranges import Count, NotNegative, Number, Positive, Probability, Range, Whole, out_of_range
+from nnet.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,24 @@ class ModelConfig:
         Cells are kept in [-clip, clip].
     direction : str
         ``forward``, ``backward`` or ``both``: every layer reads the frames both ways.
+    stack : int
+        Frames that are read at a step, side by side: the step's own, `ahead` after it and the others before it.
+    ahead : int
+        Frames after the step's own that are read with it; fewer than `stack`.
+    skip : int
+        Frames from one step to the next; with 3, the network gives an output every 30 ms.
     delay : int
-        Output delay in frames: the network has seen frame t + delay when it labels frame t. It has to be 0 for networks
-        that see the following frames anyway: ``dnn``, and every direction but ``forward``.
+        Output delay in steps (frames, with `skip` 1): the network has made step u + delay when it labels step u. It has
+        to be 0 for networks that see the following steps anyway: ``dnn``, and every direction but ``forward``.
     left_context : int
-        Frames before those that are labelled, for ``dnn`` and bidirectional networks. A ``dnn`` reads the window of
-        1 + left + right frames at once; a bidirectional network trained on chunks gets them around each chunk.
+        Steps before those that are labelled, for ``dnn`` and bidirectional networks. A ``dnn`` reads the window of
+        1 + left + right steps at once; a bidirectional network trained on chunks gets them around each chunk.
     right_context : int
-        Frames after those that are labelled; see `left_context`.
+        Steps after those that are labelled; see `left_context`.
     precision : str
-        Precision of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors with AMX.
+        Precision of an LSTM's matrix products: ``fp32``, or ``bf16``, which is faster on processors with AMX or
+        AVX512-BF16. ``auto``: bf16 on such a processor, fp32 on others and for the other kinds. Weights are float32
+        with any of them.
     layer_norm : bool
         Whether each layer's output is normalised over its values (Ba, Kiros and Hinton, 2016), before dropout and the
         next layer. The output that a recurrent layer hands to its next frame is not, so that the compiled recurrence
@@ -63,10 +73,13 @@ class ModelConfig:
     peepholes: bool = True
     clip: Annotated[float, Range(above=0, finite=False)] = 50.0
     direction: Literal["forward", "backward", "both"] = "forward"
+    stack: Count = 1
+    ahead: Whole = 0
+    skip: Count = 1
     delay: Whole = 5
     left_context: Whole = 0
     right_context: Whole = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     layer_norm: bool = False
     dropout: Probability = 0.0
     init: Literal["uniform", "fan_in"] = "fan_in"
@@ -78,11 +91,33 @@ class ModelConfig:
         """Whether a chunk starts from the state at the end of the previous one: networks that see frames in order."""
         return self.kind != "dnn" and self.direction == "forward"
 
+    @property
+    def steps(self) -> Steps:
+        """Which frames it reads at a step, and where its steps are."""
+        return Steps(self.stack, self.ahead, self.skip)
+
+    def on(self, processor: Processor) -> "ModelConfig":
+        """The config with ``precision: auto`` replaced by the precision for a processor.
+
+        Example
+        -------
+        >>> ModelConfig(precision="auto").on(Processor("GenuineIntel", frozenset({"amx_bf16"}))).precision
+        'bf16'
+        """
+        if self.precision != "auto":
+            return self
+        return replace(self, precision="bf16" if self.kind == "lstm" and has_bf16(processor) else "fp32")
+
     def check(self) -> None:
         """Raise a ModelError that names the first value that cannot be."""
         check_values(self)
         _check_choices(self)
-        if self.kind != "lstm" and (self.projection or self.direction != "forward" or self.precision != "fp32"):
+        if self.ahead >= self.stack:
+            raise ModelError(
+                f"ahead is {self.ahead}, but stack is {self.stack}: of the frames that are read at a step, one is the "
+                "step's own, so that fewer than stack can lie ahead"
+            )
+        if self.kind != "lstm" and (self.projection or self.direction != "forward" or self.precision == "bf16"):
             raise ModelError(f"kind is {self.kind}; only lstm has a projection, other directions and another precision")
         if self.carries_state:
             if self.left_context or self.right_context:
@@ -104,9 +139,9 @@ class TrainConfig:
     streams : int
         Utterances that are trained on side by side.
     frames : int
-        Frames of a chunk, through which the gradient passes (truncated backpropagation through time). Networks that do
-        not carry a state are trained on chunks in random order, each with the model's context around it; 0: on whole
-        utterances.
+        Steps of a chunk (frames, with skip 1), through which the gradient passes (truncated backpropagation through
+        time). Networks that do not carry a state are trained on chunks in random order, each with the model's context
+        around it; 0: on whole utterances.
     shuffle : int
         Number of utterances from which chunks are drawn in random order.
     epochs : int
@@ -125,9 +160,9 @@ class TrainConfig:
     final_lr : float
         The learning rate at the last frame.
     schedule : str
-        ``exponential``: from initial_lr to final_lr by the number of frames seen. ``newbob``: initial_lr until an epoch
-        raises the dev frame accuracy by less than 0.5 % absolute, then half of it after every epoch (final_lr at
-        least), until a halved rate raises it by less than 0.1 %.
+        ``exponential``: from initial_lr to final_lr by the number of outputs trained on. ``newbob``: initial_lr until
+        an epoch raises the dev frame accuracy by less than 0.5 % absolute, then half of it after every epoch (final_lr
+        at least), until a halved rate raises it by less than 0.1 %.
     max_grad_norm : float
         Gradients with a larger norm are scaled down to it; 0: never.
     weight_decay : float

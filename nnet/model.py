@@ -14,7 +14,9 @@ from nnet.config import ModelConfig
 from nnet.errors import ModelError
 from nnet.files import read_tensors, write_bytes, write_tensors
 from nnet.layers.lstm import LSTM, Direction, State
+from nnet.layers.products import DTYPES, products_of
 from nnet.layers.simple_layers import RNN, Dense, stack_frames
+from nnet.processor import this_processor
 
 MOST_FRAMES = 10_000  # of whole utterances side by side, where no gradient is wanted
 
@@ -35,6 +37,7 @@ class Network(nn.Module):
     Parameters
     ----------
     config : ModelConfig
+        Its precision ``auto`` becomes that for this processor.
     input_dim : int
         D.
     num_pdfs : int
@@ -56,9 +59,10 @@ class Network(nn.Module):
     def __init__(self, config: ModelConfig, input_dim: int, num_pdfs: int) -> None:
         super().__init__()
         config.check()
+        config = config.on(this_processor())
         self.config, self.input_dim, self.num_pdfs = config, input_dim, num_pdfs
-        self.stacked = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
-        width = input_dim * self.stacked
+        self.window = 1 + config.left_context + config.right_context if config.kind == "dnn" else 1
+        width = input_dim * config.stack * self.window
         layers: list[Layer] = []
         for _ in range(config.layers):
             layers.append(_layer(config, width))
@@ -73,6 +77,11 @@ class Network(nn.Module):
         """Where its weights are."""
         return self.output.weight.device
 
+    @property
+    def products(self) -> str | None:
+        """How an LSTM's weights are multiplied here (`products_of`); None for the kinds made of torch's own layers."""
+        return products_of(DTYPES[self.config.precision], self.device) if self.config.kind == "lstm" else None
+
     def zero_state(self, streams: int) -> list[State]:
         """Return the state at the start of an utterance, for `streams` of them."""
         return [layer.zero_state(streams) for layer in self.layers]
@@ -86,7 +95,7 @@ class Network(nn.Module):
         if not probability:
             return []
         kept = 1 - probability
-        frames -= self.stacked - 1
+        frames -= self.window - 1
         shapes = [(frames, streams, layer.output_dim) for layer in self.layers]
         return [torch.empty(shape).bernoulli_(kept).div_(kept).to(self.device) for shape in shapes]
 
@@ -97,17 +106,18 @@ class Network(nn.Module):
 
         Parameters
         ----------
-        x : Tensor, shape (left_context + T + right_context, S, D)
+        x : Tensor, shape (left_context + T + right_context, S, stack · D)
+            Steps, from `nnet.steps.Steps.inputs`.
         state : list of (c, r)
             After the previous chunk.
         lengths : Tensor, shape (S,), optional
-            The frames that each stream has in x, where fewer than all.
+            The steps that each stream has in x, where fewer than all.
         dropout : sequence of Tensor
             From `draw_dropout`; empty: nothing is dropped.
         """
         config, after, clipped = self.config, [], []
         if config.kind == "dnn":
-            x = stack_frames(x, self.stacked)
+            x = stack_frames(x, self.window)
         for i, (layer, before) in enumerate(zip(self.layers, state, strict=True)):
             x, layer_state, fraction = layer(x, before, lengths)
             if config.layer_norm:
@@ -197,10 +207,10 @@ def is_matrix(name: str, weights: Tensor) -> bool:
 
 
 def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
-    """Log posterior probabilities of the pdfs for every frame of several utterances.
+    """Log posterior probabilities of the pdfs at every step over several utterances.
 
-    The last frame is repeated `delay` times and the first `delay` outputs are dropped; a context is the first and the
-    last frame repeated: row t belongs to frame t.
+    The steps are at the frames 0, skip, 2 skip, ...: row u belongs to frame u · skip. The last frame is repeated for
+    `delay` more steps, and the first `delay` outputs are dropped; a context is the first and the last frame repeated.
 
     Parameters
     ----------
@@ -208,13 +218,13 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
     feats : sequence of Tensor, shape (T, D)
         The utterances; they are computed side by side, each until the chunk in which it ends.
     chunk : int
-        Frames computed at a time, which bounds the memory. Networks of direction ``both`` and ``backward`` need whole
+        Steps computed at a time, which bounds the memory. Networks of direction ``both`` and ``backward`` need whole
         utterances; of long ones, fewer are computed side by side.
 
     Returns
     -------
-    list of Tensor, shape (T, P)
-        On the CPU.
+    list of Tensor, shape (N, P)
+        With N = ⌈T / skip⌉ steps; on the CPU.
 
     Raises
     ------
@@ -225,11 +235,12 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
         if x.shape[1] != model.input_dim:
             raise ModelError(f"the features have {x.shape[1]} dimensions, the model was trained on {model.input_dim}")
     config, whole = model.config, model.config.direction != "forward"
-    if whole and len(feats) > 1 and len(feats) * max(map(len, feats)) > MOST_FRAMES:
+    steps, counts = config.steps, [config.steps.count(len(x)) for x in feats]
+    if whole and len(feats) > 1 and len(feats) * max(counts) > MOST_FRAMES:
         half = len(feats) // 2
         return log_posteriors(model, feats[:half]) + log_posteriors(model, feats[half:])
     delay, left, right = config.delay, config.left_context, config.right_context
-    extended = [torch.cat([x[:1].expand(left, -1), x, x[-1:].expand(delay + right, -1)]) for x in feats]
+    extended = [steps.inputs(x, before=left, after=delay + right) for x in feats]
     lengths = torch.tensor([len(x) for x in extended], device=model.device)
     longest = nn.utils.rnn.pad_sequence(extended).to(model.device)
     state, going = model.zero_state(len(feats)), torch.arange(len(feats), device=model.device)
@@ -244,7 +255,7 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
             logits, state, _ = model(x, state, lengths[going])
             results[start : start + len(logits), going] = logits.log_softmax(-1)
     results = results.cpu()
-    return [results[delay : delay + len(x), s] for s, x in enumerate(feats)]
+    return [results[delay : delay + count, s] for s, count in enumerate(counts)]
 
 
 def save_model(directory: str | Path, model: Network, **about: Any) -> None:

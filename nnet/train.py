@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from nnet.allocation import keep_memory
 from nnet.checkpoint import CHECKPOINT, Progress, TrainingState, load_checkpoint, save_checkpoint
 from nnet.chunks import Chunk, Epochs, Reader
 from nnet.config import TrainConfig, check_pair
-from nnet.data import check_data, training_chunks
+from nnet.data import check_data, epoch_ends, training_chunks
 from nnet.epochs import Result, end_epoch, load_average
 from nnet.evaluation import evaluate
 from nnet.gradient import Replicas, train_chunk
@@ -64,9 +65,10 @@ def train(
     """
     check_pair(model.config, config)
     checkpoint = Path(directory) / CHECKPOINT
+    keep_memory()
     set_threads(1)  # each of ours computes with one of torch's
     torch.manual_seed(seed)
-    frames_per_epoch = check_data(model, reader, "training")
+    frames = check_data(model, reader, "training")
     check_data(model, dev_reader, "dev")
 
     replicas = Replicas(model, threads)
@@ -78,8 +80,9 @@ def train(
     weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight, model.device)
     loss = loss_named(config.loss, weights)
     order = Epochs(list(reader), seed, config.epochs)
+    ends = epoch_ends(model.config.steps, order, frames, seed)
     chunks = training_chunks(model.config, config, reader, order, seed, progress.position)
-    loop = _Loop(replicas, dev_reader, config, state, progress, checkpoint, frames_per_epoch, loss)
+    loop = _Loop(replicas, dev_reader, config, state, progress, checkpoint, ends, loss)
     loop.run(chunks if not progress.finished else ())
     return load_average(model, state, progress, dev_reader, config)
 
@@ -94,12 +97,12 @@ class _Loop:
     state: TrainingState
     progress: Progress
     checkpoint: Path
-    frames_per_epoch: int
+    epoch_ends: list[int]
     loss: Loss
 
     def run(self, chunks: Iterable[Chunk]) -> None:
         """Train on the chunks, until they end or the schedule says so."""
-        config, progress, planned = self.config, self.progress, self.config.epochs * self.frames_per_epoch
+        config, progress, planned = self.config, self.progress, self.epoch_ends[-1]
         log = TrainingLog(self.checkpoint.parent, progress.log_size, progress.frames)
         bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
         saved, clock = time.monotonic(), time.monotonic()
@@ -127,8 +130,8 @@ class _Loop:
 
     def end_epochs(self, log: TrainingLog, lr: float) -> bool:
         """End the epochs whose last frame was seen; a chunk can hold more than a tiny corpus. Whether there are any."""
-        ended, progress = False, self.progress
-        while progress.frames >= (progress.epoch + 1) * self.frames_per_epoch and not progress.finished:
+        ended, progress, ends = False, self.progress, self.epoch_ends
+        while progress.epoch < len(ends) and progress.frames >= ends[progress.epoch] and not progress.finished:
             dev = evaluate(self.replicas.models[0], self.dev_reader, loss_named(self.config.loss))
             write_log(log, progress, progress.since_epoch, lr, dev)
             end_epoch(self.config, progress, self.state, self.state.params, progress.since_epoch, dev)

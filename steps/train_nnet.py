@@ -23,19 +23,20 @@ from nnet.model import Network, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
 from steps.acoustic.model import lang_entry
+from steps.acoustic.network_features import FeatureChoice, NetworkFeatures, network_features
 from steps.acoustic.start import Start, read_start
 from steps.ali.directory import Alignments, copy_model_files, read_alignments
 from steps.base.cli import command
 from steps.base.environment import git_hash
 from steps.base.errors import InputError
 from steps.base.output import fingerprint, output_dir
-from steps.feats.options import NETWORK_TYPE
-from steps.feats.reader import Features, load_features, training_options
+from steps.feats.options import Cmvn
+from steps.gmm.transforms import TransformedFeatures, write_transform
 from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
 
-NEWER = ("loss", "layer_norm", "weight_decay", "dropout_schedule")
+NEWER = ("loss", "stack", "ahead", "skip", "layer_norm", "weight_decay", "dropout_schedule")
 
 
 def train_nnet(
@@ -53,6 +54,10 @@ def train_nnet(
     asgd: AsgdConfig = AsgdConfig(),
     cluster: str = LOCAL,
     device: str = "cpu",
+    cmvn: Cmvn | None = None,
+    features_of: Path | None = None,
+    speakers: Path | None = None,
+    dev_speakers: Path | None = None,
     init: Path | None = None,
 ) -> None:
     """Train a network on features and the pdfs of an alignment.
@@ -98,24 +103,35 @@ def train_nnet(
         of that Ray client server.
     device : str
         Device that one worker computes on: cpu, or another one of torch, such as cuda.
+    cmvn : str
+        What the filterbanks are normalised with, instead of what they were made with; see steps.make_feats.
+    features_of : Path
+        A GMM system: train on its features (MFCC and its transform), and not on the filterbanks. They are normalised
+        with the training set's mean and variance.
+    speakers : Path
+        Speakers' transforms of the training set for that system, from steps.adapt. The network then needs such ones in
+        decoding too.
+    dev_speakers : Path
+        Those of the dev set.
     init : Path
         Start from the weights of this network (a model directory) instead of random ones. It has the same layers and
         the same kind of features; where its states are not those of ALI, the output starts from random weights.
     """
+    choice = FeatureChoice(cmvn, features_of, speakers, dev_speakers)
     asynchronous = workers > 1 or cluster != LOCAL
     check_pair(model, training)
     asgd.check()
     where = device_named(device)
     if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
-    data = open_data(feats, dev_feats, lang, ali, dev_ali)
-    start = read_start(init, data.options, ali) if init else None
-    defined = what_defines(model, training, seed, asgd if asynchronous else None, start)
-    key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali)
+    data = open_data(feats, dev_feats, lang, ali, dev_ali, choice)
+    network = Network(model, data.train.feats.dim, data.num_pdfs)
+    start = read_start(init, data.features, ali) if init else None
+    defined = what_defines(network.config, training, seed, asgd if asynchronous else None, start)
+    key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali, *choice.given)
     described = {"model": asdict(model), "training": asdict(training), "seed": seed}
     described |= ({"asgd": asdict(asgd)} if asynchronous else {}) | {"workers": workers, "threads": threads}
     described |= {"init": {"model": str(start.folder), "weights": start.weights}} if start else {}
-    network = Network(model, data.train.feats.dim, data.num_pdfs)
     initialise(network, seed)
     if start:
         start.give_weights(network)
@@ -123,7 +139,7 @@ def train_nnet(
     print(f"{len(network.layers)} layers, {count_parameters(network):,} parameters, {data.num_pdfs} pdfs")
     with output_dir(exp, key, mark="model.json") as folder:
         copy_model_files(ali, folder)
-        describe_run(folder, described | {"device": device})
+        describe_run(folder, described | {"device": device}, network)
         given = (network, data.train, data.dev, training)
         if asynchronous:
             result = train_asgd(*given, asgd, folder, seed, workers, threads, data.silence, cluster)
@@ -131,7 +147,9 @@ def train_nnet(
             result = train(*given, folder, seed, threads, data.silence)
         counts = count_pdfs(data.train, data.num_pdfs)
         counts[data.silence] *= training.silence_weight  # as the loss counts them
-        about: dict[str, Any] = {"features": data.options, **states_of(ali), "lang": lang_entry(lang, exp)}
+        if not data.features.transform.does_nothing:
+            write_transform(folder, data.features.transform)
+        about: dict[str, Any] = {**data.features.about, **states_of(ali), "lang": lang_entry(lang, exp)}
         about |= {"prior_counts": counts.tolist(), "silence_pdfs": data.silence, "seed": seed, "epochs": result.epochs}
         save_model(folder, network, kind="nnet", **about)
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
@@ -160,7 +178,7 @@ def _without_newer(config: ModelConfig | TrainConfig) -> dict[str, object]:
 class AlignedFeatures(Mapping[str, tuple[NDArray[Any], NDArray[Any]]]):
     """Utterance -> features (T, D) and pdf-ids (T,), of the utterances that have both; fit for other processes too."""
 
-    feats: Features
+    feats: TransformedFeatures
     ali: Alignments
     tid_to_pdf: NDArray[Any]
 
@@ -181,16 +199,18 @@ class AlignedFeatures(Mapping[str, tuple[NDArray[Any], NDArray[Any]]]):
 
 
 class TrainingData(NamedTuple):
-    """What a network is trained on: both sets, their feature options, the number of pdfs, and those of silence."""
+    """What a network is trained on: both sets, their features, the number of pdfs, and those of silence."""
 
     train: AlignedFeatures
     dev: AlignedFeatures
-    options: dict[str, Any]
+    features: NetworkFeatures
     num_pdfs: int
     silence: list[int]
 
 
-def open_data(feats: Path, dev_feats: Path, lang: Path, ali: Path, dev_ali: Path) -> TrainingData:
+def open_data(
+    feats: Path, dev_feats: Path, lang: Path, ali: Path, dev_ali: Path, choice: FeatureChoice
+) -> TrainingData:
     """Open the features and alignments of both sets.
 
     Raises
@@ -198,21 +218,20 @@ def open_data(feats: Path, dev_feats: Path, lang: Path, ali: Path, dev_ali: Path
     InputError
         When they do not fit together, or none of a set's utterances is aligned.
     """
-    options = training_options(feats, NETWORK_TYPE)
+    features = network_features(feats, dev_feats, choice)
     transitions = read_transition_model(ali)
     check_states(dev_ali, ali, "align both sets with the same model")
     check_lang(lang, ali)
     opened = []
-    for folder, alignment in ((feats, ali), (dev_feats, dev_ali)):
-        features = load_features(folder, options)
-        aligned = AlignedFeatures(features, read_alignments(alignment), transitions.tid_to_pdf)
+    for folder, of_set, alignment in ((feats, features.train, ali), (dev_feats, features.dev, dev_ali)):
+        aligned = AlignedFeatures(of_set, read_alignments(alignment), transitions.tid_to_pdf)
         if not len(aligned):
-            raise InputError(f"{folder}: none of its {len(features)} utterances is aligned")
-        print(f"{folder}: {len(aligned)} of {len(features)} utterances are aligned")
+            raise InputError(f"{folder}: none of its {len(of_set)} utterances is aligned")
+        print(f"{folder}: {len(aligned)} of {len(of_set)} utterances are aligned")
         opened.append(aligned)
     silence = transitions.pdfs_of(silence_phones(lang)).tolist()
     train_set, dev_set = opened
-    return TrainingData(train_set, dev_set, options, transitions.num_pdfs, silence)
+    return TrainingData(train_set, dev_set, features, transitions.num_pdfs, silence)
 
 
 def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> NDArray[Any]:
@@ -228,8 +247,8 @@ def count_pdfs(reader: AlignedFeatures, num_pdfs: int) -> NDArray[Any]:
     return counts
 
 
-def describe_run(folder: Path, config: Mapping[str, object]) -> None:
-    """Write config.yaml, cmd and environment.json."""
+def describe_run(folder: Path, config: Mapping[str, object], network: Network) -> None:
+    """Write config.yaml, cmd and environment.json, which says what was chosen by the processor, too."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "cmd").write_text(shlex.join(sys.argv) + "\n")
     versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "safetensors")}
@@ -237,6 +256,8 @@ def describe_run(folder: Path, config: Mapping[str, object]) -> None:
         "python": platform.python_version(),
         "machine": platform.platform(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
+        "precision": network.config.precision,
+        "products": network.products,
         **versions,
         "git": git_hash(),
         "seed": config["seed"],

@@ -10,16 +10,15 @@ from steps.acoustic.model import lang_entry, write_gmm_model
 from steps.base.cli import command
 from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import SharedJobs, jobs
-from steps.feats.reader import training_options, utterance_speakers
 from steps.gmm.blocks import compile_blocks
 from steps.gmm.em import STATE, EmOptions, Training, clean_up, estimate_alignment_model, expect_maximise
 from steps.gmm.system import System
-from steps.gmm.transforms import check_speakers, read_transform
 from steps.gmm.triphones import (
     AlignedTrainingInputs,
     LdaOptions,
     estimate_lda_transform,
     start,
+    starting_options,
     tree_statistics,
     triphone_tree,
 )
@@ -78,11 +77,9 @@ def train_triphones(
     seed : int
         Seed of everything random.
     """
-    before = read_transform(speakers or ali)
-    check_speakers(speakers or ali, before, feats, set(utterance_speakers(feats).values()))
-    options = training_options(feats, "mfcc")
-    if lda.dim or before.matrix is not None:
-        options["deltas"] = 0  # the frames around take their place
+    options = starting_options(feats, speakers or ali)
+    if lda.dim:
+        options["deltas"] = 0  # the spliced frames take their place
     settings = json.loads(json.dumps([tree, em, lda], default=vars))
     key = fingerprint(feats, lang, ali, *([speakers] if speakers else []), settings, oov_to_unk, seed)
     with output_dir(exp, key, mark="model.json") as folder:

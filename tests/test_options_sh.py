@@ -68,6 +68,9 @@ def test_unknown_option_lists_the_known_ones(options):
         ("--realign x", "--realign is 'x'; it has to be a whole number from 0 to 99"),
         ("--realign -1", "--realign is '-1'"),
         ("--realign=", "--realign needs a value"),
+        ("--cmvn utterance", "--cmvn is 'utterance'; there are speaker online global"),
+        ("--fmllr --gmm lda_mllt", "--fmllr takes the features of sat; train it with --gmm sat"),
+        ("--fmllr --gmm sat --cmvn online", "--cmvn online is for filterbanks, --fmllr takes the features of sat"),
         ("--seed x", "--seed 'x'"),
         ("--seed -1", "--seed '-1' have to be whole numbers"),
         ("--seed 9223372036854775808", "--seed '9223372036854775808' have to be below 2^63"),
@@ -106,11 +109,18 @@ def test_wrong_options_are_refused_before_anything_runs(options, message, tmp_pa
     assert not work.exists()
 
 
-@pytest.mark.parametrize("name", ["mono", "tri_ali", "graph_mine", "lstmp_realign1", "lstmp_ali", "my_realign12"])
+@pytest.mark.parametrize(
+    "name", ["mono", "tri_ali", "graph_mine", "lstmp_realign1", "lstmp_ali", "my_realign12", "my_fmllr"]
+)
 def test_a_network_cannot_take_the_place_of_another_directory(tmp_path, name):
     file = tmp_path / f"{name}.yaml"
     file.write_text("")
     assert f"--nnet {file}: no file, or exp/{name} is taken" in refused("--nnet", file)
+
+
+def test_a_network_cannot_have_the_name_of_one_with_another_normalisation(tmp_path):
+    (tmp_path / "my_online.yaml").write_text("")
+    assert "exp/my_online is taken by --cmvn online" in refused("--nnet", tmp_path / "my_online.yaml")
 
 
 def test_a_ready_language_model_cannot_have_the_name_of_a_trained_one(tmp_path):

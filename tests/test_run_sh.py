@@ -115,6 +115,41 @@ def test_realignment_with_the_network():
     assert plan("--realign", "0") == plan()
 
 
+def test_a_network_with_another_normalisation_is_trained_beside():
+    """The features, GMMs and alignments are the same."""
+    commands, online = plan(), plan("--cmvn", "online")
+    changed = [(one, other) for one, other in zip(commands, online, strict=True) if one != other]
+    assert [one[1] for one, _ in changed] == ["steps.train_nnet", "steps.tune", "steps.decode"]
+    for (_, _, one), (_, _, other) in changed:
+        renamed = [argument.replace("/lstmp", "/lstmp_online") for argument in one if "conf/nnet" not in argument]
+        assert [a for a in other if a not in ("--cmvn", "online") and "conf/nnet" not in a] == renamed
+    [arguments] = [arguments for _, module, arguments in online if module == "steps.train_nnet"]
+    assert dict(pairwise(arguments))["--cmvn"] == "online"
+    assert arguments[-1].endswith("/exp/lstmp_online")
+
+
+def test_a_network_on_adapted_features():
+    exp = f"{ROOT}/recipes/asterisk/exp"
+    commands = plan("--gmm", "sat", "--fmllr", "--realign", "1")
+    for network, source in (("lstmp_fmllr", "sat_ali"), ("lstmp_fmllr_realign1", "lstmp_fmllr_ali")):
+        [arguments] = [a for _, module, a in commands if module == "steps.train_nnet" and a[-1] == f"{exp}/{network}"]
+        values = dict(pairwise(arguments))
+        assert values["--features-of"] == f"{exp}/sat"
+        assert values["--speakers"] == f"{exp}/sat_ali_fmllr/train_sp"
+        assert values["--dev-speakers"] == f"{exp}/sat_ali_fmllr/dev"
+        assert arguments[-3:-1] == [f"{exp}/{source}/train_sp", f"{exp}/{source}/dev"]
+    speakers = {
+        arguments[-1]: dict(pairwise(arguments)).get("--speakers")
+        for _, module, arguments in commands
+        if module in ("steps.align", "steps.tune", "steps.decode")
+    }
+    assert speakers[f"{exp}/lstmp_fmllr_ali/train_sp"] == f"{exp}/sat_ali_fmllr/train_sp"
+    assert speakers[f"{exp}/lstmp_fmllr_ali/dev"] == f"{exp}/sat_ali_fmllr/dev"
+    # in decoding, those of sat's last pass
+    assert speakers[f"{exp}/lstmp_fmllr_realign1/tune_bigram_dev"] == f"{exp}/sat_fmllr_bigram/dev"
+    assert speakers[f"{exp}/lstmp_fmllr_realign1/decode_bigram_test"] == f"{exp}/sat_fmllr_bigram/test"
+
+
 def test_every_module_is_there():
     for script in RECIPES:
         for _, module, _ in plan(script=script):

@@ -1,6 +1,7 @@
 """Workers and shards as Ray actors, placed over the nodes of a cluster."""
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import grpc
 import ray
+import torch
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -21,6 +23,7 @@ from nnet.asgd.ray_server import RayServer, ShardActor
 from nnet.asgd.shard import Shard, slices_of
 from nnet.asgd.worker import work
 from nnet.errors import ModelError
+from nnet.layers.products import DTYPES, VARIABLE, products_of
 
 CONNECTIONS = 3  # to be tried to a cluster's client server
 CONNECT_SECONDS = 5.0  # in which it should answer
@@ -35,9 +38,12 @@ class WorkerActor:
     ----------
     job : Job
     server : RayServer
+    products : str
+        Those of the coordinator (`nnet.layers.products`); the worker's machine may be of another kind.
     """
 
-    def __init__(self, job: Job, server: RayServer) -> None:
+    def __init__(self, job: Job, server: RayServer, products: str) -> None:
+        os.environ[VARIABLE] = products
         self.job, self.server = job, server
         self.outbox: SimpleQueue[Any] = SimpleQueue()
         self.inbox: SimpleQueue[Any] = SimpleQueue()
@@ -120,7 +126,8 @@ class RayBackend:
     def start(self, job: Job) -> None:
         """Start a worker."""
         remote = _remote(WorkerActor).options(num_cpus=job.threads, scheduling_strategy="SPREAD")
-        self.actors[job.worker] = actor = remote.remote(job, self.shards.of(job.worker))
+        products = products_of(DTYPES[job.model.precision], torch.device("cpu"))
+        self.actors[job.worker] = actor = remote.remote(job, self.shards.of(job.worker), products)
         self.calls[job.worker] = actor.collect.remote(COLLECT_SECONDS)
 
     def send(self, worker: int, message: Any) -> None:

@@ -4,6 +4,7 @@ It never stands between workers and shards: all that it does goes on beside them
 """
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -67,7 +68,7 @@ class Coordinator:
     ) -> None:
         self.backend, self.state, self.progress, self.log, self.bar = backend, state, progress, log, bar
         self.config, self.shards = jobs[0].training, backend.shards
-        self.per_epoch, self.planned = jobs[0].frames_per_epoch, jobs[0].planned
+        self.epoch_ends, self.planned = jobs[0].epoch_ends, jobs[0].planned
         self.supervisor = Supervisor(jobs, backend)
         self.evaluations = EvaluationQueue(model, state.params, dev_reader, loss_named(self.config.loss))
         self.saving = Saving(checkpoint, self.config.checkpoint_seconds, progress.frames, self.supervisor)
@@ -168,7 +169,7 @@ class Coordinator:
 
     def evaluate_missing_epochs(self) -> None:
         """Evaluate epochs whose end no worker has reported, as it died, with the weights of now."""
-        epochs = self.shards.counts().frames // self.per_epoch
+        epochs = bisect_right(self.epoch_ends, self.shards.counts().frames)
         if self.epochs_seen < epochs:
             self.evaluate(epochs, self.shards.state()[0])
 
@@ -178,7 +179,7 @@ class Coordinator:
             return
         self.epochs_seen = epoch
         seconds = time.monotonic() - self.began
-        at = replace(self.progress, epoch=epoch - 1, frames=epoch * self.per_epoch, seconds=seconds)
+        at = replace(self.progress, epoch=epoch - 1, frames=self.epoch_ends[epoch - 1], seconds=seconds)
         sums, self.progress.since_epoch = self.progress.since_epoch, Sums()
         self.evaluations.submit(at, params, sums)
 

@@ -1,5 +1,7 @@
 """What coordinator, workers and shards tell one another."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,10 +38,10 @@ class PushResult:
     staleness: tuple[int, ...] = ()
     partial_updates: tuple[int, ...] = ()
 
-    def epochs(self, frames_per_epoch: int) -> range:
-        """The epochs that it completed; the first is 1."""
+    def epochs(self, ends: Sequence[int]) -> range:
+        """The epochs that it completed; the first is 1. `ends` is from `nnet.data.epoch_ends`."""
         before = self.counts.frames - self.frames
-        return range(before // frames_per_epoch + 1, self.counts.frames // frames_per_epoch + 1)
+        return range(bisect_right(ends, before) + 1, bisect_right(ends, self.counts.frames) + 1)
 
 
 class Server(Protocol):
@@ -101,7 +103,7 @@ class Job:
     reader: Reader
     seed: int
     threads: int
-    frames_per_epoch: int
+    epoch_ends: tuple[int, ...]
     pdf_weights: Tensor | None = None
 
     @property
@@ -112,7 +114,7 @@ class Job:
     @property
     def planned(self) -> int:
         """Frames of the whole training, of all workers."""
-        return self.training.epochs * self.frames_per_epoch
+        return self.epoch_ends[-1]
 
 
 # from the coordinator to a worker

@@ -17,9 +17,9 @@ from nnet.asgd.local import LocalBackend
 from nnet.asgd.messages import Job, WorkerState
 from nnet.asgd.shard import NOBODY, Shard, parameter_slices, state_of_slice
 from nnet.checkpoint import CHECKPOINT, Progress, TrainingState, load_checkpoint
-from nnet.chunks import Reader
+from nnet.chunks import Epochs, Reader
 from nnet.config import TrainConfig, check_pair
-from nnet.data import check_data
+from nnet.data import check_data, epoch_ends
 from nnet.epochs import Result, load_average
 from nnet.errors import ModelError
 from nnet.log import TrainingLog
@@ -73,8 +73,9 @@ def train_asgd(
         raise ModelError(f"device is {model.device}; asynchronous SGD computes on the CPU: use one worker, or cpu")
     config, checkpoint = config_of_each(config, asgd, workers), Path(directory) / CHECKPOINT
     set_threads(1)
-    frames_per_epoch = check_data(model, reader, "training")
+    frames = check_data(model, reader, "training")
     check_data(model, dev_reader, "dev")
+    ends = epoch_ends(model.config.steps, Epochs(list(reader), seed, config.epochs), frames, seed)
     state, progress, worker_states = initial_or_saved(model, config, checkpoint, deal_out(reader, workers))
     weights = pdf_weights(model.num_pdfs, silence_pdfs, config.silence_weight)
     jobs = [
@@ -89,7 +90,7 @@ def train_asgd(
             reader=reader,
             seed=seed,
             threads=threads,
-            frames_per_epoch=frames_per_epoch,
+            epoch_ends=tuple(ends),
             pdf_weights=weights,
         )
         for worker, worker_state in enumerate(worker_states)

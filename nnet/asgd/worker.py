@@ -13,6 +13,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from nnet.allocation import keep_memory
 from nnet.asgd.messages import (
     AddUtterances,
     Channel,
@@ -44,6 +45,7 @@ def work(job: Job, server: Server, channel: Channel) -> None:
     EOFError, OSError
         When the coordinator or the shards are gone.
     """
+    keep_memory()
     set_threads(1)
     replicas = Replicas(Network(job.model, job.input_dim, job.num_pdfs), job.threads)
     torch.manual_seed(job.own_seed)
@@ -111,7 +113,7 @@ class _Loop:
         pushed = self.server.push(grad, sums.frames, self.replicas.params)
         seconds = time.monotonic() - start
         self.channel.send(Report(sums, pushed, seconds, self.state.round, self.state.position))
-        for epoch in pushed.epochs(self.job.frames_per_epoch):
+        for epoch in pushed.epochs(self.job.epoch_ends):
             self.channel.send(EpochEnd(epoch, self.replicas.params.clone()))
         return pushed.counts.frames
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from nnet.device import takes_compiled
 from nnet.layers import cell, cell_compiled
-from nnet.layers.products import Weight, product, weight_gradient
+from nnet.layers.products import DTYPES, Weight, product, weight_gradient
 
 State = tuple[Tensor, Tensor]
 """Cells (S, C) and recurrent outputs (S, R) that one chunk hands to the next."""
@@ -155,7 +155,7 @@ def lstm(
         The fraction of cells at the limit.
     """
     peepholes = b.new_zeros(3, len(b) // 4) if w_c is None else w_c
-    dtype = torch.bfloat16 if precision == "bf16" else x.dtype
+    dtype = x.dtype if precision == "fp32" else DTYPES[precision]
     arguments = (x, *state, W_x, W_r, b, peepholes, W_m, clip, dtype)
     r, c_T, r_T, clipped = _Recurrence.apply(*arguments)  # type: ignore[no-untyped-call]  # torch has no types there
     return r, (c_T, r_T), clipped

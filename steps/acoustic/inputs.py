@@ -122,32 +122,44 @@ def transformed(features: Features, data: Path, model: ModelDescription, speaker
         When there are no transforms in `speakers`, or they are for another model or for other speakers.
     """
     if speakers is None:
-        return TransformedFeatures(features, model.transform)
+        if model.gmm is not None:
+            raise InputError(
+                f"{model.folder}: a network that was trained on features adapted to the speakers; estimate the "
+                "transforms of this data with steps.adapt and the GMM system of its training, and give them with "
+                "--speakers"
+            )
+        return TransformedFeatures(features, model.transform, model.input_stats)
     if not (speakers / FILE).is_file():
         raise InputError(f"{speakers}: it has no {FILE}; estimate the speakers' transforms with steps.adapt first")
     transform = read_transform(speakers)
-    if model.is_network:
-        raise InputError(f"{model.folder}: a network, which speakers' transforms as those of {speakers} are not for")
-    _check_adapted(speakers, model.folder)
+    if model.is_network and model.gmm is None:
+        raise InputError(
+            f"{model.folder}: a network that was not trained on features adapted to the speakers; decode and align "
+            f"with it without --speakers {speakers}"
+        )
+    _check_adapted(speakers, model)
     check_speakers(speakers, transform, data, features.utt2spk.values())
     if not same_for_all(transform, model.transform):
         raise InputError(f"{speakers}: its transforms are for another model than {model.name}; estimate them with it")
-    return TransformedFeatures(features, transform)
+    return TransformedFeatures(features, transform, model.input_stats)
 
 
 def adapted_to(model: Path) -> dict[str, str]:
-    """What `ADAPTED` says of the GMM system that speakers' transforms were estimated for."""
+    """What `ADAPTED`, and a network's model.json, say of the GMM system that speakers' transforms are for."""
     return {"gmm": hashlib.sha256((model / "gmm.npz").read_bytes()).hexdigest()[:16]}
 
 
-def _check_adapted(speakers: Path, model: Path) -> None:
-    """Check that speakers' transforms were estimated for a GMM system; say so where that is not known."""
+def _check_adapted(speakers: Path, model: ModelDescription) -> None:
+    """Check that speakers' transforms were estimated for a GMM system, or for the one that a network goes with.
+
+    Prints a line where the directory does not say for which system they are.
+    """
     known = (speakers / ADAPTED).is_file()
     check_same(
         "Gaussians",
         speakers / (ADAPTED if known else FILE),
         read_json(speakers / ADAPTED, "gmm")["gmm"] if known else None,
-        model / "gmm.npz",
-        adapted_to(model)["gmm"],
-        "estimate the transforms with this model",
+        model.folder / ("gmm.npz" if model.gmm is None else "model.json"),
+        adapted_to(model.folder)["gmm"] if model.gmm is None else model.gmm,
+        f"estimate the transforms with {'this model' if model.gmm is None else 'the GMM system of its training'}",
     )

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nnet.model import Network, load_model, log_posteriors
+from nnet.steps import nearest_steps
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.base.output import writing
@@ -52,6 +54,11 @@ class ModelDescription:
         Of its training.
     is_network : bool
         Whether it gives posteriors, which are divided by priors; only there does `silence_deweight` matter.
+    gmm : str, optional
+        Of a network on features adapted to the speakers: the Gaussians that the speakers' transforms are for, see
+        `steps.acoustic.inputs.adapted_to`.
+    input_stats : Tensor (2, D + 1), optional
+        Of a network on a GMM system's features: statistics with which they are normalised after the transform.
     """
 
     folder: Path
@@ -60,6 +67,8 @@ class ModelDescription:
     transitions: TransitionModel
     seed: int
     is_network: bool
+    gmm: str | None
+    input_stats: Tensor | None
 
     @property
     def name(self) -> str:
@@ -75,7 +84,8 @@ class AcousticModel(ModelDescription):
     ----------
     scores : callable
         A list of (T, D) features to a list of (T, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
-        of a network. The utterances of a list are computed side by side.
+        of a network. The utterances of a list are computed side by side. Of a network that skips frames, each frame has
+        the output of the nearest step.
     gmms : DiagGmms, optional
         Those of a GMM system.
     priors : Priors, optional
@@ -129,9 +139,16 @@ def describe_model(folder: str | Path) -> ModelDescription:
         )
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
-    transform = read_transform(folder).without_speakers()
+    stats = about.get("input_stats")
     return ModelDescription(
-        folder, about["features"], transform, transitions, about["seed"], is_network=about.get("kind") != "gmm"
+        folder=folder,
+        features=about["features"],
+        transform=read_transform(folder).without_speakers(),
+        transitions=transitions,
+        seed=about["seed"],
+        is_network=about.get("kind") != "gmm",
+        gmm=about.get("gmm"),
+        input_stats=None if stats is None else torch.tensor(stats, dtype=torch.float64),
     )
 
 
@@ -231,7 +248,11 @@ def _gmm_scores(gmms: DiagGmms, features: Sequence[NDArray[Any]]) -> list[NDArra
 
 
 def _network_scores(network: Network, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    return [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
+    found = [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
+    skip = network.config.skip
+    if skip == 1:
+        return found
+    return [matrix[nearest_steps(len(x), skip)] for matrix, x in zip(found, features, strict=True)]
 
 
 def log_priors(counts: NDArray[Any], silence_pdfs: Sequence[int], silence_deweight: float) -> NDArray[Any]:

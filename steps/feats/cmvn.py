@@ -1,7 +1,7 @@
 """Normalisation of mean and variance, as Kaldi's compute-cmvn-stats and apply-cmvn, with statistics of speech."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
@@ -82,17 +82,6 @@ def speaker_stats(features: Iterable[Tensor], options: FeatureOptions) -> Tensor
         if options.cmvn_frames == "speech":
             speech = speech + cmvn_stats(matrix[speech_frames(frame_levels(matrix, options), digital_silence(options))])
     return speech if speech[0, -1] else everything
-
-
-def online_stats(features: Tensor, options: FeatureOptions) -> Iterator[Tensor]:
-    """Give the statistics at each frame of an utterance that streaming can know: of the frames up to there.
-
-    Yields
-    ------
-    Tensor (2, D + 1)
-        `speaker_stats` of those frames. Each is computed from scratch, in time proportional to t.
-    """
-    return (speaker_stats([features[: t + 1]], options) for t in range(len(features)))
 
 
 def speech_frames(levels: Tensor, lowest: float) -> Tensor:

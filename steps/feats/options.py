@@ -7,6 +7,9 @@ from typing import Any, ClassVar, Literal
 
 from steps.base.errors import InputError
 
+Cmvn = Literal["speaker", "online", "global", "none"]
+"""What features are normalised with."""
+
 
 @dataclass(frozen=True)
 class FrameOptions:
@@ -36,11 +39,17 @@ class FrameOptions:
         Where the mel filters begin, in Hz.
     high_freq : float
         Where they end; 0 or less counts from the Nyquist frequency.
-    cmvn : {'speaker', 'global', 'none'}
-        Normalise with the speaker's mean, with the training set's mean, or not at all.
+    cmvn : {'speaker', 'online', 'global', 'none'}
+        Normalise with the speaker's mean; with that of the utterance's last frames, which needs no later ones (Kaldi's
+        online CMVN, see `steps.feats.online.online_cmvn`); with the training set's mean; or not at all.
     cmvn_frames : {'speech', 'all'}
         Which frames count in the statistics: those of speech with pauses of the usual length, so that no longer silence
         changes them (see `steps.feats.cmvn.speaker_stats`), or all, as in Kaldi.
+    cmn_window : int
+        With ``cmvn: online``, the number of frames whose statistics normalise a frame.
+    global_frames : int
+        With ``cmvn: online``, the number of frames that the training set's statistics count for, as long as the
+        utterance's own leave room for them in the window.
     """
 
     type: ClassVar[str]
@@ -53,8 +62,10 @@ class FrameOptions:
     noise_floor: float = 0.3
     low_freq: float = 20.0
     high_freq: float = 0.0
-    cmvn: Literal["speaker", "global", "none"] = "speaker"
+    cmvn: Cmvn = "speaker"
     cmvn_frames: Literal["speech", "all"] = "speech"
+    cmn_window: int = 600
+    global_frames: int = 200
 
 
 @dataclass(frozen=True)
@@ -126,8 +137,11 @@ OPTIONS: dict[str, type[FbankOptions] | type[MfccOptions]] = {"fbank": FbankOpti
 NETWORK_TYPE = "fbank"
 """The type that networks read from a set that has several."""
 
-APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "deltas")
+APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "cmn_window", "global_frames", "deltas")
 """The options that the stored matrices and statistics do not depend on."""
+
+OF_TRAINING_SET = ("online", "global")
+"""The kinds of ``cmvn`` that need the training set's statistics, which a model carries."""
 
 BEFORE_THESE: dict[str, Any] = {"noise_floor": 0.0, "cmvn_frames": "all"}
 """What a model does that was made before there were these options."""
@@ -193,8 +207,10 @@ def check(options: FeatureOptions, where: str = "feature options") -> FeatureOpt
     require(0 <= options.preemphasis <= 1, "preemphasis", "between 0 and 1")
     require(options.dither >= 0, "dither", "0 or more")
     require(options.noise_floor >= 0, "noise_floor", "0 or more")
-    require(options.cmvn in ("speaker", "global", "none"), "cmvn", "speaker, global or none")
+    require(options.cmvn in ("speaker", "online", "global", "none"), "cmvn", "speaker, online, global or none")
     require(options.cmvn_frames in ("speech", "all"), "cmvn_frames", "speech or all")
+    require(options.cmn_window >= 1, "cmn_window", "1 or more")
+    require(options.global_frames >= 1, "global_frames", "1 or more")
     require(options.deltas in (0, 1, 2), "deltas", "0, 1 or 2")
     require(options.num_mel_bins >= 3, "num_mel_bins", "3 or more")
     if isinstance(options, MfccOptions):

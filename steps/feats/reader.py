@@ -21,7 +21,16 @@ from steps.feats.ark import read_array
 from steps.feats.cmvn import add_stats, apply_cmvn, speaker_stats
 from steps.feats.compute import check_finite, compute_features, utterance_samples
 from steps.feats.deltas import add_deltas
-from steps.feats.options import APPLIED_ON_READING, OPTIONS, FeatureOptions, from_json, to_json
+from steps.feats.online import online_cmvn
+from steps.feats.options import (
+    APPLIED_ON_READING,
+    OF_TRAINING_SET,
+    OPTIONS,
+    Cmvn,
+    FeatureOptions,
+    from_json,
+    to_json,
+)
 
 SILENT = "silent"  # a list of the utterances that hold (almost) nothing but zeros
 
@@ -63,8 +72,13 @@ class Features(Mapping[str, NDArray[Any]]):
         speaker = self.utt2spk[utterance]
         features = torch.from_numpy(self.raw(utterance))
         if self.stats:
-            features = apply_cmvn(features, self.stats[speaker], self.options.cmvn_norm_vars)
+            features = self._normalised(features, self.stats[speaker])
         return add_deltas(features, self.options.deltas).numpy()
+
+    def _normalised(self, features: Tensor, stats: Tensor) -> Tensor:
+        if self.options.cmvn == "online":
+            return online_cmvn(features, stats, self.options)
+        return apply_cmvn(features, stats, self.options.cmvn_norm_vars)
 
     def __contains__(self, utterance: object) -> bool:
         return utterance in self.utt2spk
@@ -100,8 +114,8 @@ def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands:
     Raises
     ------
     InputError
-        When the features were made with other options, the statistics for ``cmvn: global`` are missing, a file is
-        missing or damaged.
+        When the features were made with other options, the statistics for ``cmvn: global`` or ``online`` are
+        missing, a file is missing or damaged.
     """
     data_dir, values = Path(data_dir), dict(options)
     stored_stats = values.pop("cmvn_stats", None)
@@ -119,10 +133,10 @@ def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands:
         features = _from_files(folder, wanted)
     if wanted.cmvn == "none":
         return replace(features, stats={})
-    if wanted.cmvn == "global":
+    if wanted.cmvn in OF_TRAINING_SET:
         if stored_stats is None:
             raise InputError(
-                f"{data_dir}: cmvn is global, but the feature options hold no statistics of the training set "
+                f"{data_dir}: cmvn is {wanted.cmvn}, but the feature options hold no statistics of the training set "
                 "(cmvn_stats, see training_options)"
             )
         total = torch.tensor(stored_stats, dtype=torch.float64)
@@ -132,11 +146,11 @@ def load_features(data_dir: str | Path, options: dict[str, Any], allow_commands:
     return features
 
 
-def training_options(data_dir: str | Path, kind: str) -> dict[str, Any]:
+def training_options(data_dir: str | Path, kind: str, cmvn: Cmvn | None = None) -> dict[str, Any]:
     """Give the options that a model trained on a set carries.
 
-    They are those of the set's features and, where ``cmvn`` is global, the set's statistics, which then normalise every
-    other set too.
+    They are those of the set's features and, where ``cmvn`` is global or online, the set's statistics, which every
+    other set is then normalised with too.
 
     Parameters
     ----------
@@ -144,6 +158,8 @@ def training_options(data_dir: str | Path, kind: str) -> dict[str, Any]:
         A set that `steps.make_feats` wrote, or one of the folders in it, which says of which type it is.
     kind : str
         Which of the set's types to take: fbank, mfcc.
+    cmvn : str, optional
+        Instead of the kind of normalisation that the features were made with; the stored features are the same.
 
     Raises
     ------
@@ -156,8 +172,10 @@ def training_options(data_dir: str | Path, kind: str) -> dict[str, Any]:
     if folder is None:
         raise InputError(f"{data_dir}: there are no {kind} features; make them with steps.make_feats")
     options = read_options(folder)
+    if cmvn is not None:
+        options = replace(options, cmvn=cmvn)
     values = to_json(options)
-    if options.cmvn == "global":
+    if options.cmvn in OF_TRAINING_SET:
         stats = _from_files(folder, options).stats
         values["cmvn_stats"] = add_stats(stats[speaker] for speaker in sorted(stats)).tolist()
     return values

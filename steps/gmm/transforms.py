@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from steps.base.errors import InputError
 from steps.base.files import read_arrays, write_arrays
 from steps.feats.affine import apply_affine
+from steps.feats.cmvn import apply_cmvn
 from steps.feats.reader import Features
 
 FILE = "transform.npz"
@@ -88,19 +91,35 @@ def splice(features: NDArray[Any], context: int) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class TransformedFeatures(Mapping[str, NDArray[Any]]):
-    """Utterance id -> transformed features (T, dim), float32, computed at each access."""
+    """Utterance id -> transformed features (T, dim), float32, computed at each access.
+
+    Attributes
+    ----------
+    features : Features
+    transform : Transform
+    stats : Tensor (2, dim + 1), optional
+        Statistics with which mean and variance are normalised after the transform, the same for all speakers.
+    """
 
     features: Features
     transform: Transform
+    stats: Tensor | None = None
 
     def __getitem__(self, utterance: str) -> NDArray[Any]:
-        return self.transform(self.features[utterance], self.features.utt2spk[utterance])
+        matrix = self.transform(self.features[utterance], self.features.utt2spk[utterance])
+        return matrix if self.stats is None else apply_cmvn(torch.from_numpy(matrix), self.stats, True).numpy()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.features)
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def dim(self) -> int:
+        """Number of values in a frame."""
+        matrix, context = self.transform.matrix, self.transform.context
+        return self.features.dim * (2 * context + 1) if matrix is None else len(matrix)
 
 
 ARRAYS = ("context", "matrix", "speakers", "affine")

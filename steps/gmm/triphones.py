@@ -14,11 +14,12 @@ from steps.ali.directory import Alignments, read_alignments
 from steps.base.errors import InputError
 from steps.base.options import Options
 from steps.base.parallel import SharedJobs, split_into_blocks
+from steps.feats.reader import training_options, utterance_speakers
 from steps.gmm.blocks import TrainingInputs, read_utterances
 from steps.gmm.gmm import DiagGmms, sum_in_order
 from steps.gmm.lda import LdaStats, accumulate_lda, estimate_lda
 from steps.gmm.system import System, write_block_alignments, write_system
-from steps.gmm.transforms import Transform, TransformedFeatures, read_transform
+from steps.gmm.transforms import Transform, TransformedFeatures, check_speakers, read_transform
 from steps.hmm.joins import check_lang
 from steps.hmm.phone_sets import read_extra_questions, read_phone_sets
 from steps.hmm.topology import Topology, read_topo
@@ -117,6 +118,29 @@ class AlignedTrainingInputs(TrainingInputs):
                     f"{len(x[utterance])}; align it again with these features"
                 )
         return tids, x
+
+
+def starting_options(feats: Path, transforms: Path) -> dict[str, Any]:
+    """Give the feature options that a transform starts from: without one that projects, MFCCs with deltas.
+
+    Parameters
+    ----------
+    feats : Path
+        Features of the training set, from steps.make_feats.
+    transforms : Path
+        Where the transform is: an alignment directory, or one of `steps.adapt`.
+
+    Raises
+    ------
+    InputError
+        When there are no MFCCs, or all transforms are other speakers'.
+    """
+    transform = read_transform(transforms)
+    check_speakers(transforms, transform, feats, set(utterance_speakers(feats).values()))
+    options = training_options(feats, "mfcc")
+    if transform.matrix is not None:
+        options["deltas"] = 0  # the frames around take their place
+    return options
 
 
 def estimate_lda_transform(

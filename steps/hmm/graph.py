@@ -198,7 +198,8 @@ def hclg(
     disambiguation : sequence of int
         Phone-ids of #0, #1, ...
     tree, model
-        The pdf-ids and transition-ids; the transition probabilities enter with scale 1, those of self-loops with 0.1.
+        The pdf-ids and transition-ids; transition probabilities enter with scale 1, those of self-loops with the
+        self-loop scale of the states.
 
     Returns
     -------

@@ -8,10 +8,46 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from steps.base.errors import InputError
 from steps.base.files import read_json
 from steps.lang.table_hash import PHONES, check_same, phones_hash
+
+
+class Rate(NamedTuple):
+    """At which rate states follow one another, and what their self-loops count in a graph.
+
+    Attributes
+    ----------
+    skip : int
+        A state lasts a multiple of so many feature frames.
+    self_loop_scale : float
+        Weight of the probabilities of staying in a state and of leaving it (`TransitionModel.costs`).
+    """
+
+    skip: int = 1
+    self_loop_scale: float = 0.1
+
+
+FEATURE_RATE = Rate()
+"""The rate of the states of GMM systems: a state lasts any number of feature frames."""
+
+
+def rate_of(folder: str | Path) -> Rate:
+    """The rate of the states of a directory with ``tree.json``."""
+    return rate_in(read_json(Path(folder, "tree.json"), "pdfs"))
+
+
+def rate_in(content: dict[str, Any]) -> Rate:
+    """The rate that a JSON file gives; where it gives none, that of states at the rate of the features.
+
+    Example
+    -------
+    >>> rate_in({"skip": 3, "self_loop_scale": 1.0}), rate_in({})
+    (Rate(skip=3, self_loop_scale=1.0), Rate(skip=1, self_loop_scale=0.1))
+    """
+    return Rate(**{name: content[name] for name in Rate._fields if name in content})
 
 
 def tree_hash(folder: str | Path) -> str:

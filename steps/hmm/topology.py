@@ -51,6 +51,14 @@ def silence(num_states: int) -> tuple[HmmState, ...]:
     return (entry, *inner, HmmState(last, ((last, 0.75), (num_states, 0.25))))
 
 
+CHAIN = (HmmState(0, ((1, 0.5), (2, 0.5))), HmmState(1, ((1, 0.5), (2, 0.5))))
+"""The states of a phone at a low frame rate: an entry state that can be left at once, and one that loops.
+
+That is the topology of Kaldi's ``gen_topo.py`` for chain models, whose one state has a pdf for its first frame (the
+forward pdf) and another for the frames that follow (the self-loop pdf).
+"""
+
+
 def write_topo(
     path: str | Path,
     silence_ids: Sequence[int],
@@ -58,11 +66,16 @@ def write_topo(
     silence_states: int = 5,
     nonsilence_states: int = 3,
 ) -> None:
-    """Write the topologies of all phones, as Kaldi's ``gen_topo.pl`` does."""
+    """Write the topologies of silence and of the other phones, as Kaldi's ``gen_topo.pl`` does."""
     for kind, count in (("silence", silence_states), ("nonsilence", nonsilence_states)):
         if count < 1:
             raise InputError(f"{kind}_states is {count}; a phone needs at least 1 state")
     entries = [(nonsilence_ids, left_to_right(nonsilence_states)), (silence_ids, silence(silence_states))]
+    write_entries(path, entries)
+
+
+def write_entries(path: str | Path, entries: Sequence[tuple[Sequence[int], Sequence[HmmState]]]) -> None:
+    """Write a topology file: phone-ids and the states that each of them has."""
     lines = ["<Topology>"]
     for phones, states in entries:
         lines += ["<TopologyEntry>", "<ForPhones>", " ".join(map(str, phones)), "</ForPhones>"]

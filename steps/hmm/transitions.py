@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from steps.base.errors import InputError
 from steps.base.files import read_arrays, write_arrays
+from steps.hmm.joins import FEATURE_RATE, Rate
 from steps.hmm.topology import Topology, read_topo
 from steps.hmm.tree import Tree, read_tree
 
@@ -37,6 +38,8 @@ class TransitionModel:
         Log probability of each transition given its transition-state.
     topology : Topology
         The topologies that the ids are made from.
+    rate : Rate
+        Of the states.
     """
 
     states: list[tuple[int, int, int]]
@@ -48,6 +51,7 @@ class TransitionModel:
     tid_to_next: NDArray[Any]
     log_prob: NDArray[Any]
     topology: Topology
+    rate: Rate = FEATURE_RATE
 
     @property
     def num_tids(self) -> int:
@@ -95,17 +99,20 @@ class TransitionModel:
         """The pdf-ids of some phones' states, sorted."""
         return np.array(sorted({pdf for phone, _, pdf in self.states if phone in phones}), dtype=int)
 
-    def costs(self, transition_scale: float = 1.0, self_loop_scale: float = 0.1) -> NDArray[Any]:
+    def costs(self, transition_scale: float = 1.0, self_loop_scale: float | None = None) -> NDArray[Any]:
         """Cost of each transition-id in a graph, with Kaldi's two scales (``add-self-loops``, ``make-h-transducer``).
 
         A stay of n frames in a state costs ``(n-1) s log p + s log (1-p)`` for its loop (probability p, self-loop
         scale s), and the way out ``t log (q / (1-p))`` (probability q, transition scale t), all negated. The second
-        and third part occur once a stay, so they stand together on the transition out.
+        and third part occur once a stay, so they stand together on the transition out. Without a self-loop scale, that
+        of the states counts.
 
         Returns
         -------
         (num_tids + 1,) float32
         """
+        if self_loop_scale is None:
+            self_loop_scale = self.rate.self_loop_scale
         probability = np.exp(self.log_prob)
         stay = np.where(self.self_loop_tid > 0, probability[self.self_loop_tid], 0.0)
         log_leave = np.log(np.maximum(1 - stay, 1e-10))[self.tid_to_state]
@@ -153,6 +160,7 @@ def transition_model(topology: Topology, tree: Tree) -> TransitionModel:
         to_next,
         log_prob=np.array(log_probs),
         topology=topology,
+        rate=tree.rate,
     )
 
 

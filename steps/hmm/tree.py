@@ -9,6 +9,7 @@ from typing import Any
 
 from steps.base.files import read_json
 from steps.base.output import writing
+from steps.hmm.joins import FEATURE_RATE, Rate, rate_in
 from steps.hmm.topology import Topology, num_pdf_classes
 
 
@@ -49,6 +50,8 @@ class Tree:
         For each phone-id the root of each pdf class: in a monophone tree the pdf-id itself.
     phones : str, optional
         The hash of the phones.txt that its phone-ids are of (`steps.lang.table_hash`), where that is known.
+    rate : Rate
+        Of the states.
 
     Example
     -------
@@ -61,6 +64,7 @@ class Tree:
     central_position: int
     pdfs: dict[int, list[Node]]
     phones: str | None = None
+    rate: Rate = FEATURE_RATE
 
     @property
     def num_pdfs(self) -> int:
@@ -132,6 +136,8 @@ def monophone_tree(topology: Topology, sets: Sequence[AbstractSet[int]] = (), ph
 def write_tree(path: str | Path, tree: Tree) -> None:
     """Write ``tree.json``, always with the same bytes for the same tree."""
     content = {"context_width": tree.context_width, "central_position": tree.central_position, "pdfs": tree.pdfs}
+    if tree.rate != FEATURE_RATE:  # not where it is the default: the hash of earlier trees has to stay
+        content |= tree.rate._asdict()
     if tree.phones is not None:
         content["phones"] = tree.phones
     with writing(path) as part:
@@ -146,7 +152,7 @@ def read_tree(path: str | Path) -> Tree:
     """Read ``tree.json``."""
     content = read_json(Path(path), "context_width", "central_position", "pdfs")
     pdfs = {int(phone): [_from_json(root) for root in roots] for phone, roots in content["pdfs"].items()}
-    return Tree(content["context_width"], content["central_position"], pdfs, content.get("phones"))
+    return Tree(content["context_width"], content["central_position"], pdfs, content.get("phones"), rate_in(content))
 
 
 def _from_json(node: dict[str, Any] | int) -> Node:

@@ -29,8 +29,9 @@ class AlignOptions(Options):
         Paths worse than the best one by this much are dropped. The beam is doubled until a wider one changes nothing.
     retry_beam : float
         The widest beam.
-    self_loop_scale : float
-        Weight of the probabilities of staying in a state and of leaving it (see `TransitionModel.costs`).
+    self_loop_scale : float, optional
+        Weight of the probabilities of staying in a state and of leaving it (see `TransitionModel.costs`); without it,
+        that of the states: 0.1, or 1 for those of steps.build_tree.
     transition_scale : float
         Weight of the probabilities of the transitions between states.
     """
@@ -38,7 +39,7 @@ class AlignOptions(Options):
     acoustic_scale: Positive = 0.1
     beam: Positive = 10.0
     retry_beam: Positive = 40.0
-    self_loop_scale: NotNegative = 0.1
+    self_loop_scale: NotNegative | None = None
     transition_scale: NotNegative = 1.0
 
 

@@ -84,8 +84,21 @@ def accumulate_tree_stats(
         windows = context_windows(phones, context_independent, context_width, central_position)
         keys.append(np.column_stack([np.repeat(windows, lengths, axis=0), model.tid_to_pdf_class[tids]]))
         frames.append(x)
-    order, starts, found = _group(np.concatenate(keys))
-    x = np.concatenate(frames)[order]
+    return stats_of_frames(np.concatenate(keys), np.concatenate(frames), central_position)
+
+
+def stats_of_frames(keys: NDArray[Any], features: NDArray[Any], central_position: int) -> TreeStats:
+    """Collect the statistics of frames.
+
+    Parameters
+    ----------
+    keys : (T, context_width + 1) int
+        Of each frame the window and the pdf class.
+    features : (T, D) float32
+    central_position : int
+    """
+    order, starts, found = _group(keys)
+    x = features[order]
     return TreeStats(
         central_position,
         found[:, :-1],

@@ -8,9 +8,11 @@ streams, with the gradients of the input and of all weights, in one thread and i
 - bare: only the products that ours needs, by torch.mm into arrays that are there already. A layer that multiplies with
   torch.mm can't be faster; below 1 in ``to_bare`` is oneDNN's gain (`nnet.layers.products`), above it gates and calls.
 
+NNET_PRODUCTS=mm gives the times with torch.mm on a processor where ours uses oneDNN.
+
 The last line is JSON: for each number of streams the time of ours over that of the bare products (``to_bare``) and the
 time of torch.nn.LSTM over that of ours (``over_torch``); both are medians of the rounds' ratios. ``bf16_over_fp32`` is
-the time in float32 over that in bfloat16 at 64 streams, null on a processor without AMX.
+the time in float32 over that in bfloat16 at 64 streams, null on a processor without AMX and AVX512-BF16.
 """
 
 import json
@@ -20,7 +22,10 @@ from statistics import median
 
 import torch
 
+from nnet.allocation import keep_memory
 from nnet.layers.lstm import LSTM
+from nnet.layers.products import DTYPES, products_of
+from nnet.processor import has_bf16, this_processor
 from nnet.threads import set_threads
 from tests.bench.turns import in_turns, ratio
 
@@ -29,8 +34,11 @@ ROUNDS = {4: 41, 16: 31, 64: 15}  # by streams: what is over sooner is disturbed
 
 
 def main() -> None:
+    keep_memory()
     set_threads(1)
+    products = products_of(DTYPES["fp32"], torch.device("cpu"))
     print(f"{INPUT} inputs, {CELLS} cells, projection {PROJECTION}, {FRAMES} frames, one thread; milliseconds")
+    print(f"products of ours: {products}")
     print("streams    bare    ours   torch  to_bare  over_torch")
     summary: dict[str, object] = {}
     for streams in ROUNDS:
@@ -41,7 +49,7 @@ def main() -> None:
         columns = "".join(f"{1e3 * median(times[name]):8.1f}" for name in contestants)
         print(f"{streams:7}{columns}{to_bare:9.3f}{over_torch:12.2f}")
         summary[str(streams)] = {"to_bare": round(to_bare, 3), "over_torch": round(over_torch, 3)}
-    print(json.dumps(summary | {"bf16_over_fp32": bf16_over_fp32(streams=64)}))
+    print(json.dumps(summary | {"bf16_over_fp32": bf16_over_fp32(streams=64), "products": products}))
 
 
 def ours(streams: int, **options: str) -> Callable[[], None]:
@@ -98,7 +106,7 @@ def bare(streams: int) -> Callable[[], None]:
 
 
 def bf16_over_fp32(streams: int) -> float | None:
-    if not torch.cpu._is_amx_tile_supported():
+    if not has_bf16(this_processor()):
         return None
     times = in_turns({"fp32": ours(streams), "bf16": ours(streams, precision="bf16")}, ROUNDS[streams])
     return round(ratio(times, "fp32", "bf16"), 3)

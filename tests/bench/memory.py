@@ -53,12 +53,12 @@ def main() -> None:
 def measure(*folders: Path) -> None:
     """Train in this process and print its peak in KiB, as the kernel counts."""
     model, training = read_nnet_file(CONF / "train_nnet.yaml", CONF / "nnet" / "lstmp.yaml")
-    read_all, frames = nnet.train.check_data, UPDATES * training.streams * training.frames
+    count_all, frames = nnet.train.epoch_ends, UPDATES * training.streams * training.frames
 
-    def epoch(*arguments: Any) -> int:
-        return min(read_all(*arguments), frames)  # as if an epoch had no more
+    def ends(*arguments: Any) -> list[int]:
+        return [min(end, frames) for end in count_all(*arguments)]  # as if the epoch had no more
 
-    with patch("nnet.train.check_data", epoch):
+    with patch("nnet.train.epoch_ends", ends):
         train_nnet(*folders, model=model, training=replace(training, epochs=1), threads=1)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 

@@ -19,6 +19,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from nnet.allocation import keep_memory
 from nnet.chunks import NO_TARGET, Chunk, Epochs, Position
 from nnet.config import ModelConfig, TrainConfig
 from nnet.data import training_chunks
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     usual = sorted((CONF / "nnet").glob("*.yaml"))
     parser.add_argument("conf", nargs="*", type=Path, default=usual, help="networks; default: all of conf/nnet")
+    keep_memory()
     set_threads(1)
     data = synthetic_data()
     print(f"Training steps in one thread; {FEATURES} features, {PDFS} pdfs")

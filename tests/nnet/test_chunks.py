@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnet.chunks import NO_TARGET, Epochs, read_delayed, shuffled, stream_chunks, window_chunks
+from nnet.chunks import NO_TARGET, Epochs, read_utterance, shuffled, stream_chunks, window_chunks
 from nnet.errors import ModelError
 
 
@@ -84,9 +84,9 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ModelError, match="utterance a has 3 frames of features and 4 targets"):
-        read_delayed({"a": (np.zeros((3, 2), np.float32), np.zeros(4, int))}, "a", 5)
+        read_utterance({"a": (np.zeros((3, 2), np.float32), np.zeros(4, int))}, "a")
     with pytest.raises(ModelError, match="utterance a has no frames"):
-        read_delayed({"a": (np.zeros((0, 2), np.float32), np.zeros(0, int))}, "a", 5)
+        read_utterance({"a": (np.zeros((0, 2), np.float32), np.zeros(0, int))}, "a")
 
 
 def test_streams_run_on_from_epoch_to_epoch():

@@ -19,7 +19,7 @@ def test_data_that_does_not_fit_is_refused_before_training(tmp_path):
         "utterance d has features that are not finite": (
             small_model(), {"d": (np.array([[0, np.nan]], np.float32), np.array([0]))},
         ),
-        "delay is 2 frames, the longest utterance of training has 1": (
+        "delay is 2 steps, the longest utterance of training has 1": (
             small_model(), {"e": (np.zeros((1, 2), np.float32), np.array([0]))},
         ),
         "there are no frames of training data": (small_model(), {}),

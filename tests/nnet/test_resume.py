@@ -17,6 +17,8 @@ from nnet.train import count
 from tests.nnet import synthetic
 from tests.nnet.synthetic import lines, weights
 
+THIRD = {"stack": 4, "ahead": 1, "skip": 3}
+
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
@@ -45,6 +47,8 @@ def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
         (synthetic.BOTH_WAYS, {"frames": 0}),
         (synthetic.FEED_FORWARD, {"frames": 1, "streams": 16}),
         (ModelConfig(kind="rnn", cells=8, dropout=0.2), {"optimizer": "sgd"}),
+        (replace(synthetic.RECURRENT, **THIRD), {"epochs": 4}),
+        (replace(synthetic.BOTH_WAYS, **THIRD), {"epochs": 4, "frames": 5}),
         (
             replace(synthetic.RECURRENT, layer_norm=True),
             {

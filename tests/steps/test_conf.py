@@ -9,6 +9,7 @@ import yaml
 
 from steps.adapt import adapt
 from steps.align import align_data
+from steps.build_tree import build_tree
 from steps.decode import decode
 from steps.score import score
 from steps.train_mono import train_mono
@@ -28,6 +29,7 @@ CHANGED = {
     ("lda_mllt", train_triphones): "tree.num_leaves em.num_gaussians em.mllt_iterations lda.dim",
     ("sat", train_triphones): "tree.num_leaves em.fmllr_iterations em.power",
     ("score", score): "",
+    ("tree_30ms", build_tree): "",
 }
 
 

@@ -9,7 +9,9 @@ import yaml
 from nnet.asgd.config import AsgdConfig
 from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
+from nnet.layers.products import DTYPES, VARIABLE, products_of
 from nnet.model import load_model
+from nnet.processor import Processor
 from steps.ali.directory import read_alignments, write_alignments
 from steps.base.errors import InputError
 from steps.corpus.tables import write_table
@@ -91,6 +93,22 @@ def test_model_directory_holds_all_that_decoding_needs(data, capsys):
     assert "4 of 4 utterances are aligned" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("vendor", "flags", "precision"), [("AuthenticAMD", "avx2", "fp32"), ("", "amx_bf16", "bf16")])
+def test_what_was_chosen_by_the_processor_is_recorded(data, monkeypatch, vendor, flags, precision):
+    processor = Processor(vendor, frozenset({flags}))
+    for module in ("nnet.model", "nnet.layers.products"):
+        monkeypatch.setattr(f"{module}.this_processor", lambda: processor)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    data.train(replace(SMALL, precision="auto"))
+    model, about = load_model(data.exp)
+    assert (about["model"]["precision"], model.config.precision) == (precision, precision)
+    assert {weights.dtype for weights in model.parameters()} == {torch.float32}
+    environment = json.loads((data.exp / "environment.json").read_text())
+    assert environment["precision"] == precision
+    assert environment["products"] == products_of(DTYPES[precision], torch.device("cpu"))
+    assert yaml.safe_load((data.exp / "config.yaml").read_text())["model"]["precision"] == "auto"
+
+
 def test_how_asynchronous_training_is_run_may_change_when_it_goes_on(data, monkeypatch):
     kept = []
 
@@ -165,7 +183,9 @@ def test_newer_options_do_not_change_what_a_checkpoint_is_of():
     """Checkpoints from before there were these options are taken up."""
     known = what_defines(SMALL, SHORT, 1, None)
     assert known.keys() == {"model", "training", "seed"}
-    assert known["model"].keys() == asdict(SMALL).keys() - {"layer_norm"}
+    assert known["model"].keys() == asdict(SMALL).keys() - {"stack", "ahead", "skip", "layer_norm"}
     assert known["training"].keys() == asdict(SHORT).keys() - {"loss", "weight_decay", "dropout_schedule"}
-    changed = what_defines(replace(SMALL, layer_norm=True), replace(SHORT, weight_decay=0.1), 1, None)
-    assert (changed["model"]["layer_norm"], changed["training"]["weight_decay"]) == (True, 0.1)
+    newer = replace(SMALL, skip=3, layer_norm=True), replace(SHORT, weight_decay=0.1)
+    changed = what_defines(*newer, 1, None)
+    assert (changed["model"]["skip"], changed["model"]["layer_norm"]) == (3, True)
+    assert changed["training"]["weight_decay"] == 0.1

@@ -60,7 +60,8 @@ def run(messages, push_every=1, state=None, frames_per_epoch=500, training=TRAIN
     server, channel = LocalServer(create_shards(shards)), Scripted(messages)
     state = state or WorkerState(tuple(sorted(reader)[:5]))
     asgd = AsgdConfig(push_every=push_every)
-    work(Job(0, state, synthetic.RECURRENT, 2, 2, training, asgd, reader, 1, 1, frames_per_epoch), server, channel)
+    ends = tuple(frames_per_epoch * epoch for epoch in range(1, training.epochs + 1))
+    work(Job(0, state, synthetic.RECURRENT, 2, 2, training, asgd, reader, 1, 1, ends), server, channel)
     return reader, channel, server
 
 

@@ -1,23 +1,59 @@
 import pytest
 import torch
 
+from nnet.config import ModelConfig
+from nnet.errors import ModelError
 from nnet.layers import products
-from nnet.layers.products import Weight, product, weight_gradient
+from nnet.layers.products import Weight, product, products_of, weight_gradient
+from nnet.model import Network
+from nnet.processor import Processor
 
 PRECISIONS = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
-@pytest.fixture(params=[True, False], ids=["oneDNN", "torch.mm"])
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=["onednn", "mm"])
 def way(request, monkeypatch):
-    if request.param and not products.AVAILABLE:
+    if request.param == "onednn" and not products.AVAILABLE:
         pytest.skip("torch has no oneDNN here")
-    monkeypatch.setattr(products, "AVAILABLE", request.param)
+    monkeypatch.setenv(products.VARIABLE, request.param)
 
 
-def test_onednn_is_used_where_it_can_be():
+@pytest.fixture(params=[("AuthenticAMD", "onednn"), ("GenuineIntel", "mm"), ("", "mm")])
+def expected(request, monkeypatch):
+    """The way on a processor of some vendor."""
+    vendor, way = request.param
+    monkeypatch.setattr(products, "this_processor", lambda: Processor(vendor, frozenset({"avx2", "avx512f"})))
+    monkeypatch.delenv(products.VARIABLE, raising=False)
+    return way if products.AVAILABLE else "mm"
+
+
+def test_the_processor_decides(expected):
     assert torch.backends.mkldnn.is_available() == products.AVAILABLE
-    assert Weight(torch.ones(3, 2), 1).W.is_mkldnn == products.AVAILABLE
+    assert products_of(torch.float32, CPU) == expected
+    assert products_of(torch.bfloat16, CPU) == "mm"
+    assert Weight(torch.ones(3, 2), 1).W.is_mkldnn == (expected == "onednn")
+    assert Network(ModelConfig(layers=1, cells=2), 2, 2).products == expected
+    assert Network(ModelConfig(kind="rnn", cells=2), 2, 2).products is None
+
+
+def test_a_user_overrides_the_processor(expected, monkeypatch):
+    for way in ("onednn", "mm"):
+        monkeypatch.setenv(products.VARIABLE, way)
+        assert products_of(torch.float32, CPU) == (way if products.AVAILABLE else "mm")
+    monkeypatch.setenv(products.VARIABLE, "mkl")
+    with pytest.raises(ModelError, match="NNET_PRODUCTS is 'mkl'; it has to be onednn or mm, or not set"):
+        products_of(torch.float32, CPU)
+
+
+def test_torch_mm_where_onednn_cannot_multiply(monkeypatch):
+    monkeypatch.setenv(products.VARIABLE, "onednn")
     assert not Weight(torch.ones(3, 2, dtype=torch.float64), 1).W.is_mkldnn
+    assert products_of(torch.float32, torch.device("meta")) == "mm"
+    monkeypatch.setattr(products, "AVAILABLE", False)
+    assert products_of(torch.float32, CPU) == "mm"
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -52,6 +52,22 @@ def test_network_is_divided_by_priors(copy):
         np.testing.assert_allclose(scores, matrix.numpy() - np.log(counts / counts.sum()), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("frames", [1, 2, 9, 10, 11])
+def test_each_frame_has_the_output_of_the_nearest_step(copy, frames):
+    folder = copy("mono")
+    about = json.loads((folder / "model.json").read_text())
+    network = Network(ModelConfig(layers=1, cells=4, stack=4, ahead=1, skip=3, delay=1), 3, about["num_pdfs"])
+    initialise(network, seed=1)
+    counts = np.ones(about["num_pdfs"])
+    known = {name: about[name] for name in ("features", "tree", "phones")}
+    save_model(folder, network, kind="nnet", **known, seed=1, prior_counts=counts.tolist(), silence_pdfs=[])
+    x = np.random.default_rng(0).normal(size=(frames, 3)).astype(np.float32)
+    [scores] = load_acoustic_model(folder).scores([x])
+    steps = log_posteriors(network, [torch.from_numpy(x)])[0].numpy()
+    nearest = [min(range(len(steps)), key=lambda u: abs(3 * u - t)) for t in range(frames)]
+    np.testing.assert_array_equal(scores, steps[nearest])
+
+
 def test_priors_of_pdfs_that_were_never_seen():
     priors = log_priors(np.array([0.0, 500, 500]), [1], 1.0)
     assert priors[0] == pytest.approx(np.log(PRIOR_FLOOR), abs=1e-3)

@@ -10,13 +10,11 @@ from steps.feats.cmvn import (
     apply_cmvn,
     cmvn_stats,
     frame_levels,
-    online_stats,
     signal_to_noise,
     speaker_stats,
 )
-from steps.feats.compute import compute_features
 from steps.feats.options import FbankOptions, MfccOptions
-from tests.bench.features import speech_like
+from tests.steps.feats.speech import KINDS, clean_speech, noise, raw
 
 
 @pytest.fixture
@@ -44,24 +42,6 @@ def test_against_numpy(features, norm_vars):
 def test_constant_features_become_zero():
     features = torch.full((10, 2), -15.9424)
     assert apply_cmvn(features, cmvn_stats(features), True).abs().max() < 1e-3
-
-
-KINDS = [FbankOptions(), MfccOptions(), MfccOptions(use_energy=True)]
-
-
-def noise(seconds, seed):
-    return np.random.default_rng(seed).normal(0, 1 / 32768, int(seconds * 16000)).astype(np.float32)
-
-
-def raw(samples, options):
-    return torch.from_numpy(compute_features(np.asarray(samples, np.float32), options))
-
-
-def clean_speech(seed):
-    """Four seconds of syllables and two of a quiet room."""
-    samples = speech_like(4.0, 16000, seed)
-    samples = np.where(np.abs(samples) < 0.012, 0, samples)  # their own noise is taken away
-    return np.concatenate([samples, np.zeros(32000)]) + noise(6.0, seed)
 
 
 def shift(stats, expected):
@@ -131,16 +111,6 @@ def test_a_speaker_of_silence_alone_counts_all_frames():
 def test_no_frame_gives_zeros():
     assert not speaker_stats([], FbankOptions()).any()
     assert not speaker_stats([torch.zeros(0, 40)], FbankOptions()).any()
-
-
-@pytest.mark.parametrize("options", KINDS, ids=str)
-def test_streaming_counts_what_came_so_far(options):
-    features = raw(np.concatenate([noise(0.5, 4), clean_speech(5)[:16000], noise(1, 6)]), options)
-    online = list(online_stats(features, options))
-    assert len(online) == len(features)
-    for t in (0, 40, 100, len(features) - 1):
-        torch.testing.assert_close(online[t], speaker_stats([features[: t + 1]], options))
-    assert shift(online[-1], online[-50]) < 0.1  # half a second of pause or a whole one
 
 
 @pytest.mark.parametrize("options", [FbankOptions(), MfccOptions()])

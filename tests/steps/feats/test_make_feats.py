@@ -18,6 +18,7 @@ from steps.corpus.tables import read_table
 from steps.feats.cmvn import apply_cmvn, speaker_stats
 from steps.feats.compute import compute_features
 from steps.feats.deltas import add_deltas
+from steps.feats.online import online_cmvn
 from steps.feats.options import FbankOptions, MfccOptions
 from steps.feats.reader import (
     load_features,
@@ -120,10 +121,10 @@ def test_reading_normalises_and_appends_deltas(made, kind):
         features["s0-02"]
 
 
-@pytest.mark.parametrize("cmvn", ["speaker", "global", "none"])
+@pytest.mark.parametrize("cmvn", ["speaker", "online", "global", "none"])
 def test_from_audio_as_from_files_also_in_another_process(made, cmvn):
     options = training_options(made / "feats/train", "mfcc") | {"cmvn": cmvn}
-    if cmvn == "global":
+    if cmvn in ("global", "online"):
         options["cmvn_stats"] = np.arange(1, 29).reshape(2, 14).tolist()
     stored = load_features(made / "feats/dev", options)
     computed = pickle.loads(pickle.dumps(load_features(made / "data/dev", options)))
@@ -141,9 +142,13 @@ def test_global_statistics_are_the_training_sets(made, tmp_path):
     total = sum(speaker_stats(raw, options) for raw in of_speakers).numpy()
     mean = total[0, :-1] / total[0, -1]
     np.testing.assert_allclose(dev["s0-00"], dev.raw("s0-00") - mean, atol=1e-3)
-    del carried["cmvn_stats"]
-    with pytest.raises(InputError, match="cmvn is global, but the feature options hold no statistics"):
-        load_features(tmp_path / "dev", carried)
+    online = load_features(tmp_path / "dev", carried | {"cmvn": "online"})
+    expected = online_cmvn(torch.from_numpy(dev.raw("s0-00")), torch.from_numpy(total), online.options)
+    np.testing.assert_allclose(online["s0-00"], expected, atol=1e-6)
+    for cmvn in ("global", "online"):
+        missing = {name: value for name, value in carried.items() if name != "cmvn_stats"} | {"cmvn": cmvn}
+        with pytest.raises(InputError, match=f"cmvn is {cmvn}, but the feature options hold no statistics"):
+            load_features(tmp_path / "dev", missing)
 
 
 def test_a_moved_directory_is_read(made, tmp_path):
