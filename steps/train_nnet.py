@@ -127,7 +127,7 @@ def train_nnet(
     check_rate(ali, read_transition_model(ali), model.skip)
     data = open_data(feats, dev_feats, lang, ali, dev_ali, choice)
     network = Network(model, data.train.feats.dim, data.num_pdfs)
-    start = read_start(init, data.features.about["features"], ali) if init else None
+    start = read_start(init, data.features, ali) if init else None
     defined = what_defines(network.config, training, seed, asgd if asynchronous else None, start)
     key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali, *choice.given)
     described = {"model": asdict(model), "training": asdict(training), "seed": seed}

@@ -29,12 +29,19 @@ def check_alike(first: ModelDescription, others: Sequence[ModelDescription]) -> 
             if not model.is_network:
                 raise InputError(f"{model.folder}: a GMM system; --also averages the outputs of networks")
         check_states(other.folder, first.folder, "--also needs networks that were trained on the same alignments")
-        same_options = BEFORE_THESE | other.features == BEFORE_THESE | first.features
-        if not same_options or not same_for_all(other.transform, first.transform):
+        if not _same_features(other, first):
             raise InputError(
                 f"{other.folder}: its features are not those of {first.folder}; --also needs networks that were "
                 "trained on the same features"
             )
+
+
+def _same_features(one: ModelDescription, other: ModelDescription) -> bool:
+    """Whether two networks get the same features of any data."""
+    stats = [None if model.input_stats is None else model.input_stats.tolist() for model in (one, other)]
+    options = [BEFORE_THESE | model.features for model in (one, other)]
+    transforms_alike = same_for_all(one.transform, other.transform) and one.gmm == other.gmm
+    return options[0] == options[1] and stats[0] == stats[1] and transforms_alike
 
 
 def averaged(models: Sequence[AcousticModel]) -> AcousticModel:

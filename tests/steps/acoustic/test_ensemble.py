@@ -101,8 +101,11 @@ def test_what_does_not_go_together_is_refused(work, networks, tmp_path):
     refused(f"^{work}/mono: a GMM system; --also averages the outputs of networks", also=work / "mono")
     refused(f"^{work}/mono: a GMM system; --also averages the outputs of networks", model=work / "mono")
     about = json.loads((other / "model.json").read_text())
-    about["features"]["cmvn"] = "none"
+    cmvn, about["features"]["cmvn"] = about["features"]["cmvn"], "none"
     (other / "model.json").write_text(json.dumps(about))
+    refused(f"^{other}: its features are not those of {first}; --also needs networks that were trained on the same")
+    about["features"]["cmvn"] = cmvn
+    (other / "model.json").write_text(json.dumps(about | {"input_stats": [[1.0] * 14] * 2}))
     refused(f"^{other}: its features are not those of {first}; --also needs networks that were trained on the same")
     tree = json.loads((other / "tree.json").read_text())
     (other / "tree.json").write_text(json.dumps(tree | {"name": "another"}))
