@@ -22,6 +22,8 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --recipe NAME               one of: $recipes
   --gmm NAME                  the GMM system whose states and alignments train the network, one of: ${systems[*]}
                               (default: $gmm); each starts from the alignments of the one before
+  --states NAME               the network's states: gmm, those of the GMM system, or chain: states for a network with an
+                              output every 30 ms (model.skip: 3), with a tree and a graph of their own (default: gmm)
   --realign N                 align again with the network and train a new one on that, N times: exp/NAME_realign1, ...
                               (default: 0)
   --seed N                    random seed (default: 1)
@@ -37,11 +39,11 @@ END
 
 networks=("$root"/conf/nnet/*.yaml) folders=("$root"/recipes/*)
 recipes=${folders[*]##*/} recipe=asterisk subfolder='' workdir=''
-systems=(mono tri lda_mllt sat) gmm=mono
+systems=(mono tri lda_mllt sat) gmm=mono states=gmm
 nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
 nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
 command_line=(./run.sh) # what makes the same results again: as given, without --stage and --stop-stage
-runner=() own=() tests=() gmms=() unknown_words=() allow=()
+runner=() own=() tests=() gmms=() trees=() unknown_words=() allow=()
 
 # by recipe: its options, those that it takes from run.sh, its language models, and its part of the help
 declare -A known=() passed=() models=() help=()
@@ -85,7 +87,7 @@ while (($#)); do
     --help | -h) usage; exit ;;
     --list | --dry-run) runner+=("$option"); shift; continue ;;
     --oov-to-unk) unknown_words=("$option") command_line+=("$option"); shift; continue ;;
-    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm | --realign) ;;
+    --stage | --stop-stage | --nj | --workdir | --recipe | --seed | --workers | --cluster | --gmm | --states | --realign) ;;
     --lm-name) ;;
     --nnet | --lm) kind=FILE ;;
     *)
@@ -99,7 +101,7 @@ while (($#)); do
   fi
   case $option in
     --stage | --stop-stage) runner+=("$option" "$value") ;;
-    --nj | --nnet | --gmm | --workdir | --recipe | --seed | --workers | --cluster | --realign)
+    --nj | --nnet | --gmm | --states | --workdir | --recipe | --seed | --workers | --cluster | --realign)
       printf -v "${option#--}" %s "$value" ;;
     --lm-name) lm_name=$value ;;
     --lm) lm=$value lm_name=$(basename "${value%.gz}") lm_name=${lm_name%.arpa} lm_name=${lm_name%.lm} ;;
@@ -133,13 +135,18 @@ workers=${workers:-$((nj > 1 ? 2 : 1))}
 [[ $realign =~ ^(0|[1-9][0-9]?)$ ]] || die "--realign is '$realign'; it has to be a whole number from 0 to 99"
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ " ${systems[*]} " == *" $gmm "* ]] || die "--gmm is '$gmm'; there are ${systems[*]}"
+case $states in
+  gmm) states=$gmm ;;
+  chain) states=tree_$gmm trees=("tree_$gmm") ;;
+  *) die "--states is '$states'; there are gmm chain" ;;
+esac
 trained='^(uni|bi|tri|[1-9])gram$'
 [[ -n $lm || $lm_name =~ $trained || " ${models[$recipe]} " == *" $lm_name "* ]] ||
   die "--lm-name is '$lm_name'; recipe $recipe has unigram bigram trigram, 1gram to 9gram${models[$recipe]:+,}${models[$recipe]}"
 [[ -z $lm || ! $lm_name =~ $trained ]] ||
   die "--lm $lm: the name $lm_name is reserved for models trained here; rename the file"
 name=$(basename "$nnet" .yaml)
-[[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*|.*_(ali|realign[0-9]+))$ ]] ||
+[[ -f $nnet && ! $name =~ ^((mono|tri|lda_mllt|sat)(_.*)?|log|graph_.*|tree_.*|.*_(ali|realign[0-9]+))$ ]] ||
   die "--nnet $nnet: no file, or exp/$name is taken"
 
 [[ " ${own[*]} " != *' --allow-commands '* ]] || allow=(--allow-commands)

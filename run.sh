@@ -5,7 +5,7 @@ source "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/options.sh"
 source "$root/path.sh"
 workdir=$(realpath -m "${workdir:-$root/recipes/$recipe/$subfolder}")
 conf=$root/conf data=$workdir/data exp=$workdir/exp
-feats=$data/feats lang=$data/lang grammar=$data/lm_$lm_name graph=$exp/graph_${gmm}_$lm_name
+feats=$data/feats lang=$data/lang grammar=$data/lm_$lm_name
 ((${#tests[@]})) || tests=(test)
 
 # one line of the plan: NAME MODULE ARGUMENTS... OUTPUT; @FILE only adds FILE to the skip hash
@@ -37,8 +37,8 @@ decode() { # SET MODEL GRAPH TUNED OUT [TRANSFORMS [options]]: decode a set once
     "$feats/$data_set" "$graph" "$exp/$model" "$exp/$out"
 }
 
-recognise() { # MODEL GRAPH OUT [TRANSFORMS]: tune the scales on dev, decode the test sets with them, in exp/OUT/...
-  local model=$1 graph=$2 out=$3 transforms=${4-} data_set tuned=$3/tune_${lm_name}_dev
+recognise() { # MODEL STATES OUT [TRANSFORMS]: tune the scales on dev, decode the test sets with them, in exp/OUT/...
+  local model=$1 graph=$exp/graph_$2_$lm_name out=$3 transforms=${4-} data_set tuned=$3/tune_${lm_name}_dev
   stage decode steps.tune --config "$conf/search.yaml" --config "$conf/tuning.yaml" --nj "$nj" \
     ${transforms:+--speakers "$exp/$transforms/dev"} "$feats/dev" "$graph" "$exp/$model" "$exp/$tuned"
   for data_set in "${tests[@]}"; do
@@ -46,9 +46,9 @@ recognise() { # MODEL GRAPH OUT [TRANSFORMS]: tune the scales on dev, decode the
   done
 }
 
-recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a first pass, then from an adapted second one
-  local graph=$1 tuned=sat_si/tune_${lm_name}_dev data_set first second
-  recognise sat/sat_si "$graph" sat_si
+recognise_adapted() { # as Kaldi's decode_fmllr.sh, transforms from a first pass, then from an adapted second one
+  local graph=$exp/graph_sat_$lm_name tuned=sat_si/tune_${lm_name}_dev data_set first second
+  recognise sat/sat_si sat sat_si
   for data_set in dev "${tests[@]}"; do
     first=sat_si/decode_${lm_name}_$data_set second=sat/second_${lm_name}_$data_set
     [[ $data_set != dev ]] || first=$tuned
@@ -56,7 +56,7 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
     decode "$data_set" sat "$graph" "$tuned" "$second" "sat_fmllr1_$lm_name" --role pass
     adapt decode "$data_set" sat "$second" "sat_fmllr_$lm_name"
   done
-  recognise sat "$graph" sat "sat_fmllr_$lm_name"
+  recognise sat sat sat "sat_fmllr_$lm_name"
 }
 
 {
@@ -90,8 +90,15 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
       align align "$data_set" "$gmm" "${gmm}_ali"
     fi
   done
+  for tree in "${trees[@]}"; do # grown on all speeds, as in Kaldi: on what the network is trained on
+    stage align steps.build_tree --config "$conf/tree_30ms.yaml" --nj "$nj" \
+      "$feats/train_sp" "$lang" "$exp/${gmm}_ali/train_sp" "$exp/$tree"
+    for data_set in train_sp dev; do
+      stage align steps.convert_ali "$exp/${gmm}_ali/$data_set" "$exp/$tree" "$exp/${tree}_ali/$data_set"
+    done
+  done
 
-  before=${gmm}_ali network=$name
+  before=${states}_ali network=$name
   train nnet "$before" "$network"
   for ((round = 1; round <= realign; round++)); do # a network's own alignments train the next one
     for data_set in train_sp dev; do
@@ -101,16 +108,12 @@ recognise_adapted() { # GRAPH: as Kaldi's decode_fmllr.sh, transforms from a fir
     train realign "$before" "$network"
   done
 
-  for system in "${gmms[@]}"; do
+  for system in "${gmms[@]}" "${trees[@]}"; do
     stage graph steps.make_graph "$lang" "$grammar" "$exp/$system" "$exp/graph_${system}_$lm_name"
   done
   for system in "${gmms[@]}"; do
-    if [[ $system == sat ]]; then
-      recognise_adapted "$graph"
-    else
-      recognise "$system" "$exp/graph_${system}_$lm_name" "$system"
-    fi
+    if [[ $system == sat ]]; then recognise_adapted; else recognise "$system" "$system" "$system"; fi
   done
-  recognise "$network" "$graph" "$network"
+  recognise "$network" "$states" "$network"
   stage score steps.score --config "$conf/score.yaml" "$data" "$exp"
 } | python -m steps.base.stages "${runner[@]}" "$workdir" -- "${command_line[@]}"

@@ -1,7 +1,7 @@
 """Ranges of options' values, in the options' types: the help shows them, and every command checks them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
@@ -65,7 +65,7 @@ Probability = Annotated[float, Range(at_least=0, below=1)]  # of what must not h
 
 
 def range_of(hint: Any) -> Range | None:
-    """The range in a type; for a list, that of its items."""
+    """The range in a type; for a list or mapping, that of its items."""
     if isinstance(hint, Range):
         return hint
     return next((found for part in get_args(hint) if (found := range_of(part))), None)
@@ -95,6 +95,9 @@ def out_of_range(values: Mapping[str, Any], kind: Any, group: str = "") -> str |
     'beam is -1.0; it has to be above 0'
     >>> out_of_range({"beam": 1.0, "scales": [0.1, 0.0]}, decode)
     'scales holds 0.0; each has to be above 0'
+    >>> def tune(scales: dict[str, list[Positive]]) -> None: ...
+    >>> out_of_range({"scales": {"cross_entropy": [0.1, 0.0]}}, tune)
+    'scales holds 0.0; each has to be above 0'
     """
     for name, hint in _hints(kind).items():
         value, wanted = values.get(name), range_of(hint)
@@ -102,12 +105,21 @@ def out_of_range(values: Mapping[str, Any], kind: Any, group: str = "") -> str |
             if fault := out_of_range(vars(value), hint, f"{group}{name}."):
                 return fault
         elif wanted and value is not None:
-            several = isinstance(value, list | tuple)
-            for item in value if several else [value]:
+            several = isinstance(value, list | tuple | Mapping)
+            for item in _numbers(value):
                 if not wanted.holds(item):
                     words = ("holds", "each") if several else ("is", "it")
                     return f"{group}{name} {words[0]} {item}; {words[1]} has to be {wanted.demand(item)}"
     return None
+
+
+def _numbers(value: Any) -> Iterator[Any]:
+    """A number, or all numbers of a list or mapping."""
+    if isinstance(value, list | tuple | Mapping):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(item)
+    else:
+        yield value
 
 
 @cache

@@ -20,7 +20,7 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     """Compose the decoding graph HCLG (Kaldi's mkgraph.sh).
 
     The graph belongs to a tree, a transition model, a lexicon and a language model: a GMM system and every network
-    trained on its alignments share it.
+    trained on its alignments share it. The scale of self-loops is that of the states (tree.json).
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
     grammar : Path
         Language model, from steps.train_lm: G.fst.
     model : Path
-        A model, or an alignment directory: whatever holds tree.json, topo and transitions.npz.
+        A model, an alignment directory, or the states of steps.build_tree: whatever holds tree.json, topo and
+        transitions.npz.
     graph : Path
         Graph directory to write: HCLG.fst, words.txt, phones.txt and graph.json.
     """
@@ -46,7 +47,8 @@ def make_graph(lang: Path, grammar: Path, model: Path, graph: Path) -> None:
         write_fst(folder / "HCLG.fst", result)
         for name in ("words.txt", "phones.txt"):
             shutil.copy(lang / name, folder / name)
-        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids, **lang_tables(lang)}
+        about |= {"tree": tree_hash(model), "transition_ids": transitions.num_tids, **transitions.rate._asdict()}
+        about |= lang_tables(lang)
         (folder / "graph.json").write_text(json.dumps(about, indent=1))
     arcs = sum(result.num_arcs(state) for state in range(result.num_states))
     print(f"{graph}: {result.num_states:,} states, {arcs:,} arcs, language model {about['lm']}")

@@ -22,7 +22,7 @@ from nnet.device import device_named
 from nnet.model import Network, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
-from steps.acoustic.model import lang_entry
+from steps.acoustic.model import check_rate, lang_entry
 from steps.ali.directory import Alignments, copy_model_files, read_alignments
 from steps.base.cli import command
 from steps.base.environment import git_hash
@@ -103,6 +103,7 @@ def train_nnet(
     where = device_named(device)
     if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
+    check_rate(ali, read_transition_model(ali), model.skip)
     data = open_data(feats, dev_feats, lang, ali, dev_ali)
     network = Network(model, data.train.feats.dim, data.num_pdfs)
     defined = what_defines(network.config, training, seed, asgd if asynchronous else None)
@@ -124,6 +125,7 @@ def train_nnet(
         counts[data.silence] *= training.silence_weight  # as the loss counts them
         about: dict[str, Any] = {"features": data.options, **states_of(ali), "lang": lang_entry(lang, exp)}
         about |= {"prior_counts": counts.tolist(), "silence_pdfs": data.silence, "seed": seed, "epochs": result.epochs}
+        about["loss"] = training.loss
         save_model(folder, network, kind="nnet", **about)
     taken = f"epochs {' '.join(map(str, result.epochs))}" if result.epochs[1:] else f"epoch {result.epochs[0]}"
     print(f"{exp}: weights of {taken}, dev frame accuracy {result.accuracy:.2%}")

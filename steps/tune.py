@@ -2,25 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nnet.ranges import Count, Number, Positive
+from nnet.ranges import Count, Number, Positive, Whole
+from steps.acoustic.model import ModelDescription
 from steps.base.cli import command
 from steps.base.errors import InputError
 from steps.base.options import Options
 from steps.base.output import fingerprint, output_dir
 from steps.base.parallel import SharedJobs, jobs
 from steps.feats.reader import reference_text
-from steps.scoring.tuning import best
+from steps.scoring.tuning import best, beyond
 from steps.scoring.wer import score
 from steps.search.beam import DecodingScales, SearchOptions
 from steps.search.decoding import Decoded, Task, decode_all
 from steps.search.directory import decode_into
 from steps.search.inputs import DecodingInputs
-
-PARTS = ("scales", "penalties", "scales again")  # of the search over the grid
 
 Points = dict[DecodingScales, dict[str, float]]
 """What was tried, with the errors."""
@@ -34,10 +33,16 @@ class Grid(Options):
     ----------
     acoustic_scales : list of float
         Each at no insertion penalty, and in the end again at the best penalty and deweighting.
+    low_rate_scales : mapping of str to list of float
+        The acoustic scales for networks on states of a low frame rate (steps.build_tree), by the loss of their
+        training: there are fewer scores a second, so that each counts more.
     insertion_penalties : list of float
         Each at the best scale, with each silence deweighting.
     silence_deweights : list of float
         For networks.
+    widenings : int
+        While the best scale or penalty is the lowest or the highest that was tried, the next one behind it is tried
+        too, at most so often in each of the three parts.
     """
 
     acoustic_scales: list[Positive] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
@@ -45,6 +50,24 @@ class Grid(Options):
         default_factory=lambda: [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0]
     )
     silence_deweights: list[Positive] = field(default_factory=lambda: [1.0, 2.7])
+    low_rate_scales: dict[str, list[Positive]] = field(
+        default_factory=lambda: {"cross_entropy": [0.1, 0.135, 0.18, 0.25, 0.33, 0.45, 0.6, 0.8]}
+    )
+    widenings: Whole = 4
+
+    def scales_for(self, model: ModelDescription) -> list[float]:
+        """The acoustic scales for a model, by the rate of its states and its loss.
+
+        Raises
+        ------
+        InputError
+            When there are none.
+        """
+        if model.transitions.rate.skip == 1:
+            return self.acoustic_scales
+        if model.loss not in self.low_rate_scales:
+            raise InputError(f"grid.low_rate_scales has no scales for networks trained with {model.loss}; add them")
+        return self.low_rate_scales[model.loss]
 
 
 def tune(
@@ -60,7 +83,8 @@ def tune(
 ) -> None:
     """Choose acoustic scale, insertion penalty and silence deweighting by the errors on dev.
 
-    Decodes DATA over a grid and writes OUT/tune.json: all points with their errors, and the best. OUT also holds the
+    Decodes DATA over a grid and writes OUT/tune.json: all points with their errors, and the best. Where the best scale
+    or penalty is at the edge of the grid, values behind it are tried too. OUT also holds the
     best point's hypotheses with their alignments, as a directory of steps.decode does; steps.decode --tuned OUT applies
     the choice to another set.
 
@@ -100,8 +124,8 @@ def tune(
         (folder / "tune.json").write_text(json.dumps(listed, indent=1))
         task = Task([chosen], search, folder, scores, alignments=True)
         decode_into(out, inputs, task, "tune", run, f"tuning {inputs.description.name} on {data.name}: the best point")
-        for part in (*PARTS, scores.name):
-            shutil.rmtree(folder / part)
+        for part in filter(Path.is_dir, [*folder.iterdir()]):
+            shutil.rmtree(part)
     print(
         f"{out}: WER {points[chosen]['wer']:.2f} % on {data.name} at acoustic scale {chosen.acoustic_scale:g}, "
         f"insertion penalty {chosen.insertion_penalty:g}, silence deweighting {chosen.silence_deweight:g}"
@@ -135,14 +159,54 @@ class Trials:
 
 def search_grid(trials: Trials, grid: Grid) -> Points:
     """Try the scales at no penalty, then penalties and deweightings at the best scale, then the scales again."""
-    deweights = grid.silence_deweights if trials.inputs.description.is_network else [1.0]
-    at_start, penalties, again = PARTS
-    points = with_points({}, trials, at_start, [DecodingScales(scale) for scale in grid.acoustic_scales])
-    scale = best_of(points).acoustic_scale
-    tried = [DecodingScales(scale, penalty, deweight) for penalty in grid.insertion_penalties for deweight in deweights]
-    points = with_points(points, trials, penalties, tried)
+    model = trials.inputs.description
+    deweights = grid.silence_deweights if model.is_network else [1.0]
+    scales, limit = grid.scales_for(model), grid.widenings
+    points = widened({}, trials, Axis("scales", "acoustic_scale", scales, [DecodingScales()]), limit)
+    at_best = [DecodingScales(best_of(points).acoustic_scale, 0.0, deweight) for deweight in deweights]
+    points = widened(points, trials, Axis("penalties", "insertion_penalty", grid.insertion_penalties, at_best), limit)
     chosen = best_of(points)
-    return with_points(points, trials, again, [replace(chosen, acoustic_scale=scale) for scale in grid.acoustic_scales])
+    scales = sorted({*scales, *(point.acoustic_scale for point in points)})
+    return widened(points, trials, Axis("scales again", "acoustic_scale", scales, [chosen]), limit)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A part of the search over the grid.
+
+    Attributes
+    ----------
+    part : str
+        Its name.
+    scale : str
+        Which of the scales is changed.
+    values : list of float
+        What is tried.
+    at : list of DecodingScales
+        The other scales, with each of which every value is tried.
+    """
+
+    part: str
+    scale: str
+    values: list[float]
+    at: list[DecodingScales]
+
+    def settings(self, values: Iterable[float]) -> list[DecodingScales]:
+        """The scales for some values."""
+        return [replace(others, **{self.scale: value}) for value in values for others in self.at]
+
+
+def widened(points: Points, trials: Trials, axis: Axis, limit: int) -> Points:
+    """Try the values of an axis, and more behind its edge while the best point is there, at most `limit` times."""
+    points, values = with_points(points, trials, axis.part, axis.settings(axis.values)), [*axis.values]
+    for number in range(1, limit + 1):
+        chosen: float = getattr(best_of(points), axis.scale)
+        more = beyond(values, chosen, geometric=axis.scale == "acoustic_scale") if values else None
+        if more is None:
+            break
+        points = with_points(points, trials, f"{axis.part}, wider {number}", axis.settings([more]))
+        values.append(more)
+    return points
 
 
 def with_points(points: Points, trials: Trials, part: str, scales: Sequence[DecodingScales]) -> Points:

@@ -65,6 +65,7 @@ def test_gmm_systems_up_to_the_one_that_is_asked_for():
         ("--gmm mono", "0 1 2 3 7 8 10 11 13"),
         ("--gmm tri", "0 1 2 3 4 7 8 10 11 13"),
         ("--gmm sat --realign 2", "0 1 2 3 4 5 6 7 8 9 10 11 13"),
+        ("--gmm tri --states chain", "0 1 2 3 4 7 8 10 11 13"),
     ],
 )
 def test_a_stage_has_the_same_number_in_every_plan(options, numbers, tmp_path):
@@ -113,6 +114,47 @@ def test_realignment_with_the_network():
     assert f"{exp}/graph_tri_bigram" in commands[-2][2]
     assert not any("lstmp_realign1/" in path or "lstmp/" in path for path in outputs(commands, "decode"))
     assert plan("--realign", "0") == plan()
+
+
+def test_states_of_the_networks_own():
+    exp = f"{ROOT}/recipes/asterisk/exp"
+    as_before = plan("--gmm", "tri", "--realign", "1")
+    commands = plan("--gmm", "tri", "--realign", "1", "--states", "chain")
+    assert plan("--gmm", "tri", "--realign", "1", "--states", "gmm") == as_before
+    # within stage align, after the alignments: the tree and what is converted to its states
+    added = [(module, arguments) for name, module, arguments in commands if name == "align"][2:]
+    assert added[0] == (
+        "steps.build_tree",
+        [
+            *("--config", f"{ROOT}/conf/tree_30ms.yaml", "--nj", added[0][1][3]),
+            f"{ROOT}/recipes/asterisk/data/feats/train_sp",
+            f"{ROOT}/recipes/asterisk/data/lang",
+            f"{exp}/tri_ali/train_sp",
+            f"{exp}/tree_tri",
+        ],
+    )
+    assert added[1:] == [
+        ("steps.convert_ali", [f"{exp}/tri_ali/{name}", f"{exp}/tree_tri", f"{exp}/tree_tri_ali/{name}"])
+        for name in ("train_sp", "dev")
+    ]
+    # the network is trained on these, and what it aligns itself is in the same states
+    first, second = [arguments[-3:] for _, module, arguments in commands if module == "steps.train_nnet"]
+    assert first == [f"{exp}/tree_tri_ali/train_sp", f"{exp}/tree_tri_ali/dev", f"{exp}/lstmp"]
+    assert second == [f"{exp}/lstmp_ali/train_sp", f"{exp}/lstmp_ali/dev", f"{exp}/lstmp_realign1"]
+    befores = [a[a.index("--before") + 1] for name, _, a in commands if name == "realign" and "--before" in a]
+    assert befores == [f"{exp}/tree_tri_ali/train_sp", f"{exp}/tree_tri_ali/dev"]
+    # it has a graph of its own, beside those of the GMM systems, which are decoded as before
+    graphs = {arguments[-1]: arguments[-2] for name, _, arguments in commands if name == "graph"}
+    assert graphs == {f"{exp}/graph_{states}_bigram": f"{exp}/{states}" for states in ("mono", "tri", "tree_tri")}
+
+    def decoded(plan):
+        return {a[-1]: a[-3] for name, _, a in plan if name == "decode"}
+
+    changed = {out: graph for out, graph in decoded(commands).items() if decoded(as_before)[out] != graph}
+    assert set(changed) == {f"{exp}/lstmp_realign1/{out}" for out in ("tune_bigram_dev", "decode_bigram_test")}
+    assert set(changed.values()) == {f"{exp}/graph_tree_tri_bigram"}
+    said = refused("--states", "own")
+    assert "--states is 'own'; there are gmm chain" in said
 
 
 def test_every_module_is_there():

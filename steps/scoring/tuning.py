@@ -1,12 +1,40 @@
 """The choice of decoding options on dev."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from steps.base.errors import InputError
 
 AXES = ("insertion_penalty", "acoustic_scale", "silence_deweight")
+
+
+def beyond(values: Collection[float], chosen: float, geometric: bool) -> float | None:
+    """Give the value that continues a row of values behind the chosen one.
+
+    Parameters
+    ----------
+    values : collection of float
+    chosen : float
+    geometric : bool
+        Whether the step at the edge is a ratio or a difference.
+
+    Returns
+    -------
+    float or None
+        None where the chosen one is not at the edge, or there is no step.
+
+    Example
+    -------
+    >>> beyond([0.1, 0.2, 0.25], 0.25, geometric=True), beyond([-1.0, 0.0], -1.0, geometric=False)
+    (0.3125, -2.0)
+    >>> beyond([0.1, 0.2, 0.25], 0.2, geometric=True)
+    """
+    low, *rest = row = sorted(set(values))
+    if not rest or chosen not in (row[0], row[-1]):
+        return None
+    inner = rest[0] if chosen == low else row[-2]
+    return float(f"{chosen * chosen / inner if geometric else 2 * chosen - inner:.4g}")
 
 
 def best(points: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

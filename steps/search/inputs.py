@@ -10,7 +10,7 @@ import kaldifst
 from steps.acoustic.inputs import AcousticInputs
 from steps.base.errors import InputError
 from steps.base.files import read_json
-from steps.hmm.joins import tree_hash, tree_phones
+from steps.hmm.joins import Rate, rate_in, tree_hash, tree_phones
 from steps.lang.fst_arrays import FstArrays, read_fst, to_arrays, to_fst
 from steps.lang.symbols import read_symbols
 from steps.lang.table_hash import PHONES, WORDS, check_labels, check_same, words_hash
@@ -64,8 +64,8 @@ class DecodingInputs(AcousticInputs):
         Raises
         ------
         InputError
-            When the graph was made for another tree, number of transition-ids or other phones, or its words.txt is of
-            another graph.
+            When the graph was made for another tree, number of transition-ids, frame rate or other phones, or its
+            words.txt is of another graph.
         """
         about, transitions, tree = self.about, self.description.transitions, tree_hash(self.model_dir)
         advice = "make a graph for this model with steps.make_graph"
@@ -74,11 +74,20 @@ class DecodingInputs(AcousticInputs):
                 f"{self.graph_dir}: the graph has {about['transition_ids']} transition-ids of tree {about['tree']}, "
                 f"but the model {self.model_dir} has {transitions.num_tids} of tree {tree}; {advice}"
             )
+        if (rate := rate_in(about)) != transitions.rate:
+            raise InputError(
+                f"{self.graph_dir}: the graph has a {_words(rate)}, but the states of the model {self.model_dir} have "
+                f"a {_words(transitions.rate)}; {advice}"
+            )
         description, words = self.graph_dir / "graph.json", self.graph_dir / "words.txt"
         phones = tree_phones(self.model_dir)
         check_same(PHONES, description, about.get("phones"), self.model_dir / "tree.json", phones, advice)
         if "words" in about:
             check_same(WORDS, description, about["words"], words, words_hash(words), "make the graph again")
+
+
+def _words(rate: Rate) -> str:
+    return f"skip of {rate.skip} and a self_loop_scale of {rate.self_loop_scale:g}"
 
 
 def read_graph_json(graph: Path) -> dict[str, Any]:

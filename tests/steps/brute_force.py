@@ -87,13 +87,21 @@ class World:
             cost -= loop_scale * math.log(stay)
 
 
-def in_context(path: Path, costs: Mapping[tuple[str, str, str, int], np.ndarray]) -> Path:
+def in_context(
+    path: Path,
+    costs: Mapping[tuple[str, str, str, int], np.ndarray],
+    arcs: Mapping[str, Sequence[Mapping[int, float]]],
+) -> Path:
     """Add to a path what its frames cost, each by its phone's left neighbour, phone, right neighbour and state.
 
     Outside the utterance is the phone "". Phones need more than one state and no way back to the first, for there a
-    phone is seen to begin.
+    phone is seen to begin; in every frame where the first state has no loop.
     """
-    starts = [t for t, state in enumerate(path.states) if state[1] == 0 and (t == 0 or path.states[t - 1] != state)]
+    starts = [
+        t
+        for t, state in enumerate(path.states)
+        if state[1] == 0 and (t == 0 or path.states[t - 1] != state or 0 not in arcs[state[0]][0])
+    ]
     phones = ["", *(path.states[t][0] for t in starts), ""]
     cost, number = path.cost, 0
     for t, (_, state) in enumerate(path.states):

@@ -1,4 +1,7 @@
 import json
+import math
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ from steps.base.errors import InputError
 from steps.base.parallel import split_into_blocks
 from steps.corpus.tables import read_table
 from steps.decode import decode
+from steps.hmm.joins import Rate
 from steps.scoring.wer import score
 from steps.search import decoding
-from steps.tune import Grid, tune
+from steps.search.beam import DecodingScales
+from steps.tune import Grid, best_of, search_grid, tune
 from tests.steps import synthetic
 
 SMALL = Grid(acoustic_scales=[0.1], insertion_penalties=[0.0])
@@ -114,7 +119,7 @@ def test_utterances_that_could_not_be_used_count_as_deleted(work, tmp_path, copy
 
 
 def test_no_penalties(work, tmp_path):
-    grid = Grid(acoustic_scales=[0.1, 0.2], insertion_penalties=[])
+    grid = Grid(acoustic_scales=[0.1, 0.2], insertion_penalties=[], widenings=0)
     tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", grid)
     assert len(json.loads((tmp_path / "out/tune.json").read_text())["grid"]) == 2
 
@@ -122,6 +127,89 @@ def test_no_penalties(work, tmp_path):
 def test_empty_grid(work, tmp_path):
     with pytest.raises(InputError, match="the grid of decoding options is empty; give at least one value for each"):
         tune(work / "feats/dev", work / "graph", work / "mono", tmp_path / "out", Grid(acoustic_scales=[]))
+
+
+@dataclass
+class Description:
+    """A network on states at one of `skip` frames."""
+
+    skip: int = 1
+    loss: str = "cross_entropy"
+    is_network: bool = True
+
+    @property
+    def transitions(self):
+        return SimpleNamespace(rate=Rate(self.skip))
+
+
+def search(monkeypatch, grid, errors, description=None):
+    """The points that are tried, in order, where `errors` gives the errors of a point."""
+    tried = []
+
+    def with_points(points, trials, part, scales):
+        new = [point for point in scales if point not in points]
+        tried.extend(new)
+        return points | {point: {**vars(point), "errors": errors(point)} for point in new}
+
+    monkeypatch.setattr("steps.tune.with_points", with_points)
+    trials = SimpleNamespace(inputs=SimpleNamespace(description=description or Description()))
+    points = search_grid(trials, grid)
+    assert list(points) == tried
+    return tried, best_of(points)
+
+
+def far_from(scale, penalty):
+    """Errors that grow with the distance from a point."""
+    return lambda p: 10**6 * (abs(math.log(p.acoustic_scale / scale)) + abs(p.insertion_penalty - penalty))
+
+
+def test_a_best_point_inside_widens_nothing(monkeypatch):
+    grid = Grid()
+    tried, best = search(monkeypatch, grid, far_from(0.1, -0.5))
+    assert best == DecodingScales(0.1, -0.5, 1.0)
+    expected = [DecodingScales(scale) for scale in grid.acoustic_scales]
+    expected += [DecodingScales(0.1, p, d) for p in grid.insertion_penalties for d in grid.silence_deweights]
+    expected += [DecodingScales(scale, -0.5) for scale in grid.acoustic_scales]
+    assert tried == list(dict.fromkeys(expected))
+
+
+@pytest.mark.parametrize(
+    ("scale", "penalty", "scales", "penalties"),
+    [
+        (0.33, 0.0, {0.3125, 0.3906}, set()),
+        (0.035, 0.0, {0.04, 0.032, 0.0256}, set()),
+        (0.1, 3.5, set(), {3.0, 4.0}),
+        (0.1, -6.0, set(), {-5.0, -6.0, -7.0}),
+        (0.34, -4.9, {0.3125, 0.3906}, {-5.0, -6.0}),
+        (100.0, 0.0, {0.3125, 0.3906, 0.4882, 0.6102, 0.7627, 0.9533, 1.192, 1.49}, set()),  # four in two parts
+    ],
+)
+def test_a_best_point_at_the_edge_widens_the_grid(monkeypatch, scale, penalty, scales, penalties):
+    grid = Grid()
+    tried, best = search(monkeypatch, grid, far_from(scale, penalty))
+    found = {point.acoustic_scale for point in tried} - set(grid.acoustic_scales)
+    assert sorted(found) == pytest.approx(sorted(scales), rel=1e-3)
+    assert {point.insertion_penalty for point in tried} - set(grid.insertion_penalties) == penalties
+    assert best == min(tried, key=far_from(scale, penalty))
+    tried, _ = search(monkeypatch, replace(grid, widenings=0), far_from(scale, penalty))
+    assert {point.acoustic_scale for point in tried} == set(grid.acoustic_scales)
+    assert {point.insertion_penalty for point in tried} == set(grid.insertion_penalties)
+
+
+def test_scales_by_the_rate_of_the_states_and_the_loss(monkeypatch):
+    grid = Grid(low_rate_scales={"cross_entropy": [0.1, 0.3, 0.9], "mmi": [0.5, 1.0, 2.0]})
+    for description, scales in (
+        (Description(), Grid().acoustic_scales),
+        (Description(3), [0.1, 0.3, 0.9]),
+        (Description(3, "mmi"), [0.5, 1.0, 2.0]),
+    ):
+        assert grid.scales_for(description) == scales
+        tried, _ = search(monkeypatch, grid, far_from(scales[1], 0.0), description)
+        assert {point.acoustic_scale for point in tried} == set(scales)
+    with pytest.raises(
+        InputError, match=r"grid\.low_rate_scales has no scales for networks trained with ctc; add them"
+    ):
+        grid.scales_for(Description(3, "ctc"))
 
 
 def test_no_text(work, tmp_path, copy):

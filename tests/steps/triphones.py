@@ -24,14 +24,15 @@ def random_table(topology: Topology, num_pdfs: int, random: np.random.Generator)
     return dict(zip(keys, pdfs.tolist(), strict=True))
 
 
-def tree_of(table: Table) -> Tree:
-    """The tree that asks for one phone after the other, first on the left, then on the right."""
+def tree_of(table: Table, width: int = 3) -> Tree:
+    """The tree that asks for one phone after the other, first on the left, then on the right (with width 2 not)."""
     around = sorted({left for left, *_ in table})
     nodes: dict[int, list[Node]] = {}
     for phone, pdf_class in sorted({(phone, pdf_class) for _, phone, _, pdf_class in table}):
-        rights = [_which(2, around, [table[left, phone, right, pdf_class] for right in around]) for left in around]
+        pdfs = [[table[left, phone, right, pdf_class] for right in around] for left in around]
+        rights = [_which(2, around, row) if width == 3 else row[0] for row in pdfs]
         nodes.setdefault(phone, []).append(_which(0, around, rights))
-    return Tree(3, 1, nodes)
+    return Tree(width, 1, nodes)
 
 
 def _which(position: int, phones: Sequence[int], below: Sequence[Node]) -> Node:

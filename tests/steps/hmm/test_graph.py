@@ -15,7 +15,8 @@ from steps.base.errors import InputError
 from steps.hmm import graph as graphs
 from steps.hmm.best_path import best_path
 from steps.hmm.graph import add_self_loops, hclg
-from steps.hmm.topology import HmmState, left_to_right, read_topo, silence
+from steps.hmm.joins import Rate
+from steps.hmm.topology import CHAIN, HmmState, left_to_right, read_topo, silence
 from steps.hmm.transitions import transition_model
 from steps.hmm.tree import monophone_tree
 from steps.lang.fst_arrays import FstArrays
@@ -27,6 +28,7 @@ from tests.steps import brute_force, triphones
 
 # homophones, a word with variants, one that is the beginning of another
 LEXICON = [("a", 1.0, ["P"]), ("ab", 0.5, ["P", "Q"]), ("b", 0.9, ["Q"]), ("b", 0.3, ["P"]), ("c", 0.7, ["Q"])]
+NAMES = ["SIL", "SPN", "P", "Q"]
 TEXT = "u1 a b\nu2 b ab\nu3 ab\nu4 c a\nu5 b c\nu6 a\n"
 
 
@@ -73,10 +75,29 @@ def triphone_system(lang, seed):
     return model, graph, world, scores, costs
 
 
-def with_random_numbers(lang, tree, random):
-    arcs = {phone: brute_force.ergodic(random) for phone in ("SIL", "SPN")}
-    arcs |= {phone: brute_force.left_to_right(random.uniform(0.2, 0.9, 2)) for phone in "PQ"}
-    model = transition_model(read_topo(lang / "lang/topo"), tree)
+def chain_system(lang, seed, width):
+    """The same with states of a low frame rate, whose self-loops count in full; of 5 frames, for phones are short."""
+    random = np.random.default_rng(seed)
+    topology = dict.fromkeys(read_topo(lang / "lang/topo"), CHAIN)
+    table = triphones.random_table(topology, 25, random)
+    if width == 2:  # the phone on the right says nothing
+        table = {key: table[key[0], key[1], 0, key[3]] for key in table}
+    tree = replace(triphones.tree_of(table, width), rate=Rate(3, 1.0))
+    arcs = {phone: [dict(zip((1, 2), random.dirichlet([2, 2]), strict=True)) for _ in CHAIN] for phone in NAMES}
+    model, graph, world, scores = with_random_numbers(lang, tree, random, topology, arcs, frames=5)
+    names = phone_names(lang) | {0: ""}
+    costs = {
+        (names[left], names[phone], names[right], state): -scores[:, pdf]
+        for (left, phone, right, state), pdf in table.items()
+    }
+    return model, graph, replace(world, scales=(1.0, 1.0)), scores, costs
+
+
+def with_random_numbers(lang, tree, random, topology=None, arcs=None, frames=7):
+    if arcs is None:
+        arcs = {phone: brute_force.ergodic(random) for phone in ("SIL", "SPN")}
+        arcs |= {phone: brute_force.left_to_right(random.uniform(0.2, 0.9, 2)) for phone in "PQ"}
+    model = transition_model(topology or read_topo(lang / "lang/topo"), tree)
     names = phone_names(lang)
     ids = zip(model.tid_to_phone[1:], model.tid_to_hmm_state[1:], model.tid_to_next[1:], strict=True)
     model = replace(model, log_prob=np.log([1.0, *(arcs[names[phone]][state][to] for phone, state, to in ids)]))
@@ -84,7 +105,7 @@ def with_random_numbers(lang, tree, random):
     world = brute_force.World(arcs, LEXICON, 0.4, lm)
     disambig = [int(line) for line in (lang / "lang/phones/disambig.int").read_text().split()]
     fsts = [kaldifst.StdVectorFst.read(str(lang / name)) for name in ("lang/L_disambig.fst", "lm/G.fst")]
-    scores = random.normal(0, 3, (7, model.num_pdfs)).astype(np.float32)
+    scores = random.normal(0, 3, (frames, model.num_pdfs)).astype(np.float32)
     return model, hclg(*fsts, disambig, tree, model), world, scores
 
 
@@ -93,8 +114,8 @@ def phone_names(lang):
 
 
 def triphone_paths(world, costs):
-    nothing = {(phone, state): np.zeros(7) for _, phone, _, state in costs}
-    return (brute_force.in_context(path, costs) for path in world.paths(nothing))
+    nothing = {(phone, state): np.zeros(len(cost)) for (_, phone, _, state), cost in costs.items()}
+    return (brute_force.in_context(path, costs, world.arcs) for path in world.paths(nothing))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -125,6 +146,18 @@ def check_best(lang, model, graph, scores, paths):
     assert [(names[model.tid_to_phone[t]], model.tid_to_hmm_state[t]) for t in tids] == expected.states
     found = search_utterance(graph, scores, 1.0, model, SearchOptions(beam=100))
     assert (found.words, found.finished) == (words, True)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_best_of_all_at_a_low_frame_rate(lang, seed, width):
+    model, graph, world, scores, costs = chain_system(lang, seed, width)
+    check_best(lang, model, graph, scores, triphone_paths(world, costs))
+
+
+def test_cost_of_every_sentence_at_a_low_frame_rate(lang):
+    model, graph, world, scores, costs = chain_system(lang, 10, 3)
+    check_every_sentence(lang, model, graph, scores, triphone_paths(world, costs))
 
 
 def test_cost_of_every_sentence(lang):

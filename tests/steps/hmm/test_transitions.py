@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.base.errors import InputError
+from steps.hmm.joins import Rate
 from steps.hmm.topology import HmmState, left_to_right, silence, write_topo
 from steps.hmm.transitions import read_transition_model, split_phones, transition_model, write_transition_model
 from steps.hmm.tree import Tree, monophone_tree, read_tree, write_tree
@@ -55,6 +56,15 @@ def test_self_loops():
         assert MODEL.tid_to_next[tid] == MODEL.tid_to_hmm_state[tid]
         assert MODEL.self_loop_tid[MODEL.tid_to_state[tid]] == tid
     assert MODEL.self_loop_tid[MODEL.state_index[4, 1, 10]] == 0
+
+
+def test_the_scale_of_self_loops_is_that_of_the_states():
+    tree = replace(monophone_tree(TOPOLOGY), rate=Rate(3, 0.7))
+    model = transition_model(TOPOLOGY, tree)
+    assert model.rate == (3, 0.7)
+    np.testing.assert_array_equal(model.costs(), MODEL.costs(1.0, 0.7))
+    np.testing.assert_array_equal(MODEL.costs(), MODEL.costs(1.0, 0.1))
+    np.testing.assert_array_equal(model.costs(1.0, 0.1), MODEL.costs())
 
 
 @pytest.mark.parametrize(("transition_scale", "loop_scale"), [(1.0, 0.1), (0.3, 1.0), (1.0, 1.0)])

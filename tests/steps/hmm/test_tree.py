@@ -1,12 +1,14 @@
 """The map from windows to pdf-ids: against lists of conditions, and against all windows there are."""
 
 import json
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steps.hmm.joins import Rate, rate_of, tree_hash
 from steps.hmm.topology import HmmState, left_to_right
 from steps.hmm.tree import Question, Tree, monophone_tree, read_tree, write_tree
 
@@ -85,6 +87,21 @@ def test_phones_are_written_sorted(tmp_path):
     write_tree(tmp_path / "tree.json", Tree(3, 1, {1: [Question(0, frozenset(many), 0, 1)]}))
     found = json.loads((tmp_path / "tree.json").read_text())["pdfs"]
     assert found == {"1": [{"position": 0, "phones": sorted(many), "yes": 0, "no": 1}]}
+
+
+def test_the_rate_of_the_states_is_written_where_it_is_not_the_features(tmp_path):
+    tree = monophone_tree(TOPOLOGY)
+    (tmp_path / "topo").write_text("")
+    hashes = set()
+    for rate in (Rate(), Rate(3, 1.0), Rate(3, 0.5), Rate(2, 1.0)):
+        write_tree(tmp_path / "tree.json", replace(tree, rate=rate))
+        content = json.loads((tmp_path / "tree.json").read_text())
+        assert {name: content[name] for name in rate._fields if name in content} == (
+            {} if rate == Rate() else {"skip": rate.skip, "self_loop_scale": rate.self_loop_scale}
+        )
+        assert read_tree(tmp_path / "tree.json").rate == rate_of(tmp_path) == rate
+        hashes.add(tree_hash(tmp_path))
+    assert len(hashes) == 4
 
 
 def test_monophone_files_stay_as_they_are(tmp_path):

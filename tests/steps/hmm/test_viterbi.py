@@ -86,7 +86,7 @@ def test_best_of_all_contexts_and_paths(topology, text):
     }
     nothing = {(phone, state): np.zeros(len(scores)) for _, phone, _, state in costs}
     world = brute_force.World(arcs, LEXICON, 0.5, brute_force.transcript_lm(text))
-    paths = (brute_force.in_context(path, costs) for path in world.paths(nothing))
+    paths = (brute_force.in_context(path, costs, arcs) for path in world.paths(nothing))
     expected = min(paths, key=lambda path: path.cost)
     found = align(graph_of(text, 0.5, tree, model), scores, model, WIDE)
     assert found.cost == pytest.approx(expected.cost, abs=1e-3)
