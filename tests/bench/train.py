@@ -81,7 +81,7 @@ def measure(
     torch.manual_seed(0)
     contestants = {
         "ours": train_rounds(rounds, our_step(network, training)),
-        "torch": train_rounds(rounds, Trainer(Plain(model, FEATURES * model.stack, PDFS), training).step),
+        "torch": train_rounds(rounds, Trainer(Plain(model, FEATURES, PDFS), training).step),
     }
     times = in_turns(contestants, ROUNDS, WARM_UP)
     speeds = (
