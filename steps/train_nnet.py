@@ -22,7 +22,7 @@ from nnet.device import device_named
 from nnet.model import Network, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
-from steps.acoustic.model import lang_entry
+from steps.acoustic.model import check_rate, lang_entry
 from steps.ali.directory import Alignments, copy_model_files, read_alignments
 from steps.base.cli import command
 from steps.base.environment import git_hash
@@ -103,6 +103,7 @@ def train_nnet(
     where = device_named(device)
     if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
+    check_rate(ali, read_transition_model(ali), model.skip)
     data = open_data(feats, dev_feats, lang, ali, dev_ali)
     defined = what_defines(model, training, seed, asgd if asynchronous else None)
     key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali)

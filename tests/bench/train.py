@@ -3,7 +3,8 @@
 Frames per second of whole training steps (forward, backward, update) of each network of conf/nnet, trained as
 conf/train_nnet.yaml and its own file say, and of the same network made of torch.nn modules (tests/bench/plain.py:
 without peepholes, and without the figures that the log gets of each chunk). Both train on the same chunks of synthetic
-features, in one thread and in turns; reading and cutting utterances is not measured. Frames are those with a target.
+features, in one thread and in turns; reading and cutting utterances is not measured. Frames are those of the features:
+a network that skips some has as many for each output with a target.
 
 The last line is JSON: for each network the frames per second of ours, the median of the rounds, and how many times
 those of torch.nn that is, the median of the rounds' ratios.
@@ -70,13 +71,13 @@ def measure(
     """Give the network's parameters, frames per second of ours and of torch.nn, and the ratio."""
     order = Epochs(list(data), seed=0, epochs=1000)
     rounds = cut_into_rounds(training_chunks(model, training, data, order, 0, Position()))
-    counts = [sum(int((chunk.targets != NO_TARGET).sum()) for chunk in chunks) for chunks in rounds]
+    counts = [model.skip * sum(int((chunk.targets != NO_TARGET).sum()) for chunk in chunks) for chunks in rounds]
     network = Network(model, FEATURES, PDFS)
     initialise(network, seed=0)
     torch.manual_seed(0)
     contestants = {
         "ours": train_rounds(rounds, our_step(network, training)),
-        "torch": train_rounds(rounds, Trainer(Plain(model, FEATURES, PDFS), training).step),
+        "torch": train_rounds(rounds, Trainer(Plain(model, FEATURES * model.stack, PDFS), training).step),
     }
     times = in_turns(contestants, ROUNDS, WARM_UP)
     speeds = (
