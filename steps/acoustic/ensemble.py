@@ -29,12 +29,24 @@ def check_alike(first: ModelDescription, others: Sequence[ModelDescription]) -> 
             if not model.is_network:
                 raise InputError(f"{model.folder}: a GMM system; --also averages the outputs of networks")
         check_states(other.folder, first.folder, "--also needs networks that were trained on the same alignments")
-        same_options = BEFORE_THESE | other.features == BEFORE_THESE | first.features
-        if not same_options or not same_for_all(other.transform, first.transform):
+        if not _same_features(other, first):
             raise InputError(
                 f"{other.folder}: its features are not those of {first.folder}; --also needs networks that were "
                 "trained on the same features"
             )
+
+
+def _same_features(one: ModelDescription, other: ModelDescription) -> bool:
+    """Whether two networks read the same features: options, transform, Gaussians of the adaptation, normalisation."""
+    stats, other_stats = one.input_stats, other.input_stats
+    return (
+        BEFORE_THESE | one.features == BEFORE_THESE | other.features
+        and same_for_all(one.transform, other.transform)
+        and one.gmm == other.gmm
+        and (
+            stats is other_stats or (stats is not None and other_stats is not None and torch.equal(stats, other_stats))
+        )
+    )
 
 
 def averaged(models: Sequence[AcousticModel]) -> AcousticModel:

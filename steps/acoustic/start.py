@@ -14,7 +14,10 @@ from steps.base.errors import InputError
 from steps.feats.options import BEFORE_THESE
 from steps.hmm.joins import states_of
 
-MAY_DIFFER = ("dither", "noise_floor", "cmvn", "cmvn_frames", "cmvn_norm_vars", "cmvn_stats")
+MAY_DIFFER = (
+    *("dither", "noise_floor"),
+    *("cmvn", "cmvn_frames", "cmvn_norm_vars", "cmvn_stats", "cmn_window", "global_frames"),
+)
 """The feature options in which two corpora may differ when a network goes from one to the other."""
 
 

@@ -119,7 +119,13 @@ def test_another_direction_is_refused(tmp_path, other):
 
 @pytest.mark.parametrize(
     ("name", "value", "refused"),
-    [("sample_rate", 8000, True), ("num_mel_bins", 80, True), ("type", "mfcc", True), ("cmvn", "global", False)],
+    [
+        ("sample_rate", 8000, True),
+        ("num_mel_bins", 80, True),
+        ("type", "mfcc", True),
+        ("cmvn", "global", False),
+        ("cmn_window", 300, False),
+    ],
 )
 def test_other_features_are_refused(tmp_path, other, name, value, refused):
     about = json.loads((other / "model.json").read_text())
