@@ -26,9 +26,8 @@ adapt() { # STAGE SET MODEL ALI TRANSFORMS: estimate the transforms of a set's s
 train() { # STAGE ALI NETWORK
   local stage_name=$1 ali=$2 network=$3
   stage "$stage_name" steps.train_nnet --config "$conf/train_nnet.yaml" --config "$nnet" --seed "$seed" \
-    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" \
-    "${init[@]}" ${cmvn:+--cmvn "$cmvn"} \
-    ${fmllr:+--features-of "$exp/sat" --speakers "$fmllr/train_sp" --dev-speakers "$fmllr/dev"} \
+    --workers "$workers" --threads $((nj > workers ? nj / workers : 1)) --cluster "$cluster" ${cmvn:+--cmvn "$cmvn"} \
+    "${init[@]}" ${fmllr:+--features-of "$exp/sat" --speakers "$fmllr/train_sp" --dev-speakers "$fmllr/dev"} \
     "$feats/train_sp" "$feats/dev" "$lang" "$exp/$ali/train_sp" "$exp/$ali/dev" "$exp/$network"
 }
 

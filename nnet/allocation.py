@@ -4,8 +4,8 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-KEPT = 1 << 30  # bytes
-MOST_MMAP_THRESHOLD = 32 << 20  # that every glibc takes
+MOST_KEPT = 1 << 30  # bytes
+LARGEST_ARRAY = 32 << 20  # the most that every glibc takes; larger arrays are given back
 
 
 def keep_memory() -> None:
@@ -17,6 +17,5 @@ def keep_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is not None:  # other C libraries may lack it
-        mallopt(M_TRIM_THRESHOLD, KEPT)
-        if not mallopt(M_MMAP_THRESHOLD, KEPT):
-            mallopt(M_MMAP_THRESHOLD, MOST_MMAP_THRESHOLD)
+        mallopt(M_TRIM_THRESHOLD, MOST_KEPT)
+        mallopt(M_MMAP_THRESHOLD, LARGEST_ARRAY)

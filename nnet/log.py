@@ -24,10 +24,13 @@ class TrainingLog:
         Bytes of a train.jsonl that is there already which belong to the run; the rest is cut off.
     frames : int
         Trained on so far.
+    skip : int
+        Frames of the features from one of the network's outputs to the next. The frames of train.jsonl are outputs;
+        where they differ from those of the features, each line has `skip` as well.
     """
 
-    def __init__(self, directory: Path, size: int, frames: int) -> None:
-        self.path = directory / LOG
+    def __init__(self, directory: Path, size: int, frames: int, skip: int = 1) -> None:
+        self.path, self.rate = directory / LOG, {} if skip == 1 else {"skip": skip}
         write_bytes(self.path, self.path.read_bytes()[:size] if self.path.exists() else b"")
         # of what a killed run wrote, steps from purge_step on are forgotten; those up to the checkpoint stay
         self.board = SummaryWriter(str(directory / BOARD), purge_step=frames + 1)
@@ -35,7 +38,7 @@ class TrainingLog:
     def write(self, frames: int, **figures: float | list[float]) -> int:
         """Add a line; return the size of train.jsonl. TensorBoard gets no lists."""
         with naming(self.path), self.path.open("a") as file:
-            file.write(json.dumps({"frames": frames} | figures) + "\n")
+            file.write(json.dumps({"frames": frames} | self.rate | figures) + "\n")
         for name, value in figures.items():
             if not isinstance(value, list):
                 self.board.add_scalar(name, value, frames)

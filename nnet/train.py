@@ -103,7 +103,8 @@ class _Loop:
     def run(self, chunks: Iterable[Chunk]) -> None:
         """Train on the chunks, until they end or the schedule says so."""
         config, progress, planned = self.config, self.progress, self.epoch_ends[-1]
-        log = TrainingLog(self.checkpoint.parent, progress.log_size, progress.frames)
+        skip = self.replicas.models[0].config.skip
+        log = TrainingLog(self.checkpoint.parent, progress.log_size, progress.frames, skip)
         bar = tqdm(total=planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
         saved, clock = time.monotonic(), time.monotonic()
         with closing(log), closing(bar):

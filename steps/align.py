@@ -26,7 +26,7 @@ from steps.base.output import output_dir, writing
 from steps.base.parallel import jobs
 from steps.hmm.viterbi import AlignOptions
 
-MAX_SHIFT = 20.0  # two frames: networks move boundaries by less than one; a delay that is wrong, by 10 ms a frame
+MAX_SHIFT = 20.0  # two frames: networks move boundaries by less than one; a delay that is wrong, by a step or more
 
 
 def align_data(

@@ -22,7 +22,7 @@ from nnet.device import device_named
 from nnet.model import Network, count_parameters, initialise, save_model
 from nnet.ranges import Count, Seed
 from nnet.train import train
-from steps.acoustic.model import lang_entry
+from steps.acoustic.model import check_rate, lang_entry
 from steps.acoustic.network_features import FeatureChoice, NetworkFeatures, network_features
 from steps.acoustic.start import Start, read_start
 from steps.ali.directory import Alignments, copy_model_files, read_alignments
@@ -124,9 +124,10 @@ def train_nnet(
     where = device_named(device)
     if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
+    check_rate(ali, read_transition_model(ali), model.skip)
     data = open_data(feats, dev_feats, lang, ali, dev_ali, choice)
     network = Network(model, data.train.feats.dim, data.num_pdfs)
-    start = read_start(init, data.features.about["features"], ali) if init else None
+    start = read_start(init, data.features, ali) if init else None
     defined = what_defines(network.config, training, seed, asgd if asynchronous else None, start)
     key = fingerprint(defined, feats, dev_feats, lang, ali, dev_ali, *choice.given)
     described = {"model": asdict(model), "training": asdict(training), "seed": seed}

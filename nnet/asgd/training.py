@@ -113,7 +113,7 @@ def run_workers(
     checkpoint: Path,
 ) -> None:
     """Run the workers to the end, with the log and a progress bar; for the parameters see `Coordinator`."""
-    log = TrainingLog(checkpoint.parent, progress.log_size, progress.frames)
+    log = TrainingLog(checkpoint.parent, progress.log_size, progress.frames, model.config.skip)
     bar = tqdm(total=jobs[0].planned, initial=progress.frames, unit="frame", unit_scale=True, disable=None)
     with closing(backend), closing(log), closing(bar):
         Coordinator(jobs, backend, state, progress, log, bar, model, dev_reader, checkpoint).run()

@@ -22,7 +22,7 @@ from steps.hmm.joins import check_lang, check_states
 from steps.hmm.phone_sets import read_phone_sets
 from steps.hmm.topology import silence_phones
 from steps.hmm.training_graph import TrainingLexicon, read_training_lexicon, training_graph
-from steps.hmm.transitions import read_transition_model
+from steps.hmm.transitions import path_at_frames, read_transition_model
 from steps.hmm.tree import Tree, read_tree
 from steps.hmm.viterbi import Alignment, AlignOptions, align
 
@@ -111,23 +111,32 @@ def _align_block(
 ) -> dict[str, Aligned | str]:
     lexicon, transitions = inputs.lexicon, inputs.model.transitions
     # the silence's prior counts in full here: it is deweighted for decoding alone
-    scores = inputs.model.log_likelihoods([inputs.features[utterance] for utterance in utterances])
+    features = [inputs.features[utterance] for utterance in utterances]
+    scores = inputs.model.log_likelihoods(features)
     results: dict[str, Aligned | str] = {}
-    for utterance, matrix in zip(utterances, scores, strict=True):
+    for utterance, matrix, x in zip(utterances, scores, features, strict=True):
         words = lexicon.word_ids(utterance, inputs.texts[utterance])
         graph = training_graph(words, lexicon.fst, inputs.tree, transitions)
         found = align(graph, matrix, transitions, options)
-        results[utterance] = found if isinstance(found, str) else _assessed(found, matrix, inputs, scale, options)
+        results[utterance] = (
+            found if isinstance(found, str) else _assessed(found, matrix, len(x), inputs, scale, options)
+        )
     return results
 
 
 def _assessed(
-    found: Alignment, log_likelihoods: NDArray[Any], inputs: AlignmentInputs, scale: float, options: AlignOptions
+    found: Alignment,
+    log_likelihoods: NDArray[Any],
+    frames: int,
+    inputs: AlignmentInputs,
+    scale: float,
+    options: AlignOptions,
 ) -> Aligned:
-    """Say how well an alignment fits."""
-    tids, transitions = found.tids, inputs.model.transitions
-    posteriors = phone_log_posteriors(log_likelihoods, tids, transitions, scale, inputs.phone_sets)
-    own = log_likelihoods[np.arange(len(tids)), transitions.tid_to_pdf[tids]].mean(dtype=np.float64)
+    """Say how well an alignment fits, and bring it to the rate of the features."""
+    path, transitions = found.tids, inputs.model.transitions
+    posteriors = phone_log_posteriors(log_likelihoods, path, transitions, scale, inputs.phone_sets)
+    own = log_likelihoods[np.arange(len(path)), transitions.tid_to_pdf[path]].mean(dtype=np.float64)
+    tids, posteriors = (path_at_frames(transitions, values, frames) for values in (path, posteriors))
     spoken = ~np.isin(transitions.tid_to_phone[tids], inputs.silence)
     worst = doubtful_stretch(posteriors, spoken, DOUBTFUL_NETWORK if inputs.model.is_network else DOUBTFUL_GMM)
     reasons = []

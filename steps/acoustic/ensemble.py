@@ -37,16 +37,11 @@ def check_alike(first: ModelDescription, others: Sequence[ModelDescription]) -> 
 
 
 def _same_features(one: ModelDescription, other: ModelDescription) -> bool:
-    """Whether two networks read the same features: options, transform, Gaussians of the adaptation, normalisation."""
-    stats, other_stats = one.input_stats, other.input_stats
-    return (
-        BEFORE_THESE | one.features == BEFORE_THESE | other.features
-        and same_for_all(one.transform, other.transform)
-        and one.gmm == other.gmm
-        and (
-            stats is other_stats or (stats is not None and other_stats is not None and torch.equal(stats, other_stats))
-        )
-    )
+    """Whether two networks get the same features of any data."""
+    stats = [None if model.input_stats is None else model.input_stats.tolist() for model in (one, other)]
+    options = [BEFORE_THESE | model.features for model in (one, other)]
+    transforms_alike = same_for_all(one.transform, other.transform) and one.gmm == other.gmm
+    return options[0] == options[1] and stats[0] == stats[1] and transforms_alike
 
 
 def averaged(models: Sequence[AcousticModel]) -> AcousticModel:

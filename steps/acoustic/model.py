@@ -86,9 +86,9 @@ class AcousticModel(ModelDescription):
     Attributes
     ----------
     scores : callable
-        A list of (T, D) features to a list of (T, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
-        of a network. The utterances of a list are computed side by side. Of a network that skips frames, each frame has
-        the output of the nearest step.
+        A list of (T, D) features to a list of (N, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
+        of a network. The utterances of a list are computed side by side. Rows are at the rate of the states: where that
+        is the features' (N is T) but the network skips frames, each frame has the output of the nearest step.
     gmms : DiagGmms, optional
         Those of a GMM system.
     priors : Priors, optional
@@ -108,7 +108,7 @@ class AcousticModel(ModelDescription):
 
         Parameters
         ----------
-        scores : sequence of (T, num_pdfs) float32
+        scores : sequence of (N, num_pdfs) float32
             From ``scores``.
         silence_deweight : float
             The count of silence frames is divided by this in the priors.
@@ -125,7 +125,7 @@ def describe_model(folder: str | Path) -> ModelDescription:
     Raises
     ------
     InputError
-        When the directory holds no model, or one of another tree than the one beside it.
+        When the directory holds no model, or one of another tree or rate than the states beside it.
     """
     folder = Path(folder)
     description = folder / "model.json"
@@ -143,6 +143,7 @@ def describe_model(folder: str | Path) -> ModelDescription:
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     stats = about.get("input_stats")
+    check_rate(folder, transitions, about.get("model", {}).get("skip", 1))
     is_network = about.get("kind") != "gmm"
     return ModelDescription(
         folder=folder,
@@ -155,6 +156,23 @@ def describe_model(folder: str | Path) -> ModelDescription:
         gmm=about.get("gmm"),
         input_stats=None if stats is None else torch.tensor(stats, dtype=torch.float64),
     )
+
+
+def check_rate(folder: Path, transitions: TransitionModel, skip: int) -> None:
+    """Check that the states of a directory fit a model with an output every `skip` frames.
+
+    Raises
+    ------
+    InputError
+        When the states are slower than the features, and the model has another rate.
+    """
+    wanted = transitions.rate.skip
+    if wanted not in (1, skip):
+        raise InputError(
+            f"{folder}: its states are for a network with an output every {wanted} frames, but this model has skip "
+            f"{skip}; train a network with model.skip {wanted}, as conf/nnet/lstmp_30ms.yaml has it, or take the "
+            "states of a GMM system"
+        )
 
 
 def load_acoustic_model(folder: str | Path) -> AcousticModel:
@@ -173,7 +191,8 @@ def load_acoustic_model(folder: str | Path) -> AcousticModel:
         return AcousticModel(**vars(description), scores=partial(_gmm_scores, gmms), gmms=gmms)
     network, about = load_model(description.folder)
     priors = Priors(np.array(about["prior_counts"]), about["silence_pdfs"])
-    return AcousticModel(**vars(description), scores=partial(_network_scores, network), priors=priors)
+    repeats = network.config.skip // description.transitions.rate.skip
+    return AcousticModel(**vars(description), scores=partial(_network_scores, network, repeats), priors=priors)
 
 
 def write_gmm_model(folder: Path, system: System, features: dict[str, Any], lang: str, seed: int) -> None:
@@ -252,12 +271,11 @@ def _gmm_scores(gmms: DiagGmms, features: Sequence[NDArray[Any]]) -> list[NDArra
     return [log_likelihoods(gmms, matrix) for matrix in features]
 
 
-def _network_scores(network: Network, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+def _network_scores(network: Network, repeats: int, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     found = [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
-    skip = network.config.skip
-    if skip == 1:
+    if repeats == 1:
         return found
-    return [matrix[nearest_steps(len(x), skip)] for matrix, x in zip(found, features, strict=True)]
+    return [matrix[nearest_steps(len(x), repeats)] for matrix, x in zip(found, features, strict=True)]
 
 
 def log_priors(counts: NDArray[Any], silence_pdfs: Sequence[int], silence_deweight: float) -> NDArray[Any]:

@@ -1,17 +1,17 @@
 """A trained network that another one starts from: checked against the new one's features and states."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nnet.errors import ModelError
 from nnet.model import Network, load_model
 from nnet.transfer import take_weights
 from steps.acoustic.model import describe_model
+from steps.acoustic.network_features import NetworkFeatures
 from steps.base.errors import InputError
 from steps.feats.options import BEFORE_THESE
+from steps.gmm.transforms import FILE, same_for_all
 from steps.hmm.joins import states_of
 
 MAY_DIFFER = (
@@ -57,15 +57,15 @@ class Start:
         print(f"starting from the weights of {self.folder}, {output}")
 
 
-def read_start(folder: Path, features: Mapping[str, Any], states: Path) -> Start:
+def read_start(folder: Path, features: NetworkFeatures, states: Path) -> Start:
     """Read a network to start from.
 
     Parameters
     ----------
     folder : Path
         Its directory.
-    features : mapping
-        The feature options of the new network.
+    features : NetworkFeatures
+        Those of the new network.
     states : Path
         A directory with the states of the new network: its alignments.
 
@@ -77,13 +77,17 @@ def read_start(folder: Path, features: Mapping[str, Any], states: Path) -> Start
     description = describe_model(folder)
     if not description.is_network:
         raise InputError(f"{folder}: a GMM system; --init needs a network")
-    theirs, ours = (BEFORE_THESE | dict(options) for options in (description.features, features))
+    theirs, ours = (BEFORE_THESE | dict(options) for options in (description.features, features.about["features"]))
     for name in [*ours, *theirs]:
         if name not in MAY_DIFFER and theirs.get(name) != ours.get(name):
             raise InputError(
                 f"{folder}: its features have {name} {theirs.get(name)}, those to train on {ours.get(name)}; --init "
                 "needs a network for the same kind of features"
             )
+    if not same_for_all(description.transform, features.transform):
+        raise InputError(
+            f"{folder}: its {FILE} is not that of the features to train on; --init needs the same transform of them"
+        )
     network, _ = load_model(folder)
     weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
     return Start(folder, network, states_of(folder) == states_of(states), weights)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from steps.hmm.transitions import TransitionModel, split_phones
+from steps.hmm.transitions import TransitionModel, path_at_frames, split_phones
 
 
 class Occurrence(NamedTuple):
@@ -37,8 +37,9 @@ def occurrences(model: TransitionModel, tids: NDArray[Any]) -> list[Occurrence]:
     tids : (T,) int
     """
     found = []
+    states_of_frames = model.tid_to_hmm_state[path_at_frames(model, tids[:: model.rate.skip], len(tids))]
     for phone, first, frames in split_phones(model, tids):
-        states = model.tid_to_hmm_state[tids[first : first + frames]]
+        states = states_of_frames[first : first + frames]
         counts = np.bincount(states, minlength=len(model.topology[phone]))
         found.append(Occurrence(phone, first, frames, tuple(counts.tolist())))
     return found

@@ -7,12 +7,14 @@ from 1, so that 0 stays free for epsilon in graphs; index 0 of every array below
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nnet.steps import nearest_steps
 from steps.base.errors import InputError
 from steps.base.files import read_arrays, write_arrays
 from steps.hmm.joins import FEATURE_RATE, Rate
@@ -202,6 +204,9 @@ def split_phones(model: TransitionModel, tids: Sequence[int] | NDArray[Any]) -> 
     Graphs here are Kaldi's "reordered" ones: a state's self-loops come after its transition out. A phone therefore
     ends with the last self-loop that follows a transition to its final state.
 
+    Of states that are slower than the features, every `skip`-th frame from the first one on makes the path, and the
+    other frames belong to the nearest of them.
+
     Parameters
     ----------
     model : TransitionModel
@@ -213,13 +218,33 @@ def split_phones(model: TransitionModel, tids: Sequence[int] | NDArray[Any]) -> 
     list of (int, int, int)
         Phone-id, first frame and number of frames.
     """
-    tids = np.asarray(tids)
-    if not len(tids):
+    frames, skip = len(tids), model.rate.skip
+    if not frames:
         return []
+    tids = np.asarray(tids)[::skip]
     leaves = model.leaves_phone[tids]
     loops = model.is_self_loop[tids]
     # a new phone starts where a frame is not a self-loop and the last frame that was not one left its phone
     moves = np.flatnonzero(~loops)
     starts = [0, *moves[1:][leaves[moves[:-1]]]]
-    ends = [*starts[1:], len(tids)]
-    return [(int(model.tid_to_phone[tids[a]]), int(a), int(b - a)) for a, b in zip(starts, ends, strict=True)]
+    bounds = [max(0, int(start) * skip - skip // 2) for start in starts]
+    phones = model.tid_to_phone[tids[starts]].tolist()
+    return [(phone, a, b - a) for phone, (a, b) in zip(phones, pairwise([*bounds, frames]), strict=True)]
+
+
+def path_at_frames(model: TransitionModel, path: NDArray[Any], frames: int) -> NDArray[Any]:
+    """Bring a path from the rate of the states to that of the features: each frame is in the nearest step.
+
+    Parameters
+    ----------
+    model : TransitionModel
+    path : (N,) array
+        A transition-id, or another value, of each step.
+    frames : int
+        T, of the utterance.
+
+    Returns
+    -------
+    (T,) array
+    """
+    return path if model.rate.skip == 1 else path[nearest_steps(frames, model.rate.skip)]

@@ -23,9 +23,16 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class NetworkInfo:
-    """A network; its latency is None where the first output waits for the whole utterance."""
+    """A network; its latency is None where the first output waits for the whole utterance.
+
+    What it costs is said for a frame of the features, of which it may read several at a step (`nnet.steps.Steps`);
+    contexts are in steps.
+    """
 
     input_dim: int
+    stack: int
+    ahead: int
+    skip: int
     output_dim: int
     layers: list[LayerInfo]
     parameters: int
@@ -51,12 +58,15 @@ def describe(config: ModelConfig, input_dim: int, output_dim: int) -> NetworkInf
     norms = [layer_info(f"norms.{i}", "layer norm", norm) for i, norm in enumerate(model.norms)]
     return NetworkInfo(
         input_dim,
+        config.stack,
+        config.ahead,
+        config.skip,
         output_dim,
         [*layers, *norms, layer_info("output", "softmax", model.output)],
         count_parameters(model),
         count_parameters(model, biases=False),
-        # a frame meets every matrix and every peephole once: one multiplication and addition for each of their numbers
-        multiply_adds_per_frame=count_parameters(model, biases=False),
+        # a step meets every matrix and every peephole once: one multiplication and addition for each of their numbers
+        multiply_adds_per_frame=round(count_parameters(model, biases=False) / config.skip),
         latency_frames=latency(config),
         left_context=config.left_context,
         right_context=config.right_context,
@@ -83,9 +93,9 @@ def layer_kind(config: ModelConfig) -> str:
 
 def latency(config: ModelConfig) -> int | None:
     """Frames that a network has to see after the one that it labels; None: all that follow."""
-    if config.kind == "dnn":
-        return config.right_context
-    return config.delay if config.carries_state else None
+    if config.direction != "forward":
+        return None
+    return (config.delay + config.right_context) * config.skip + config.ahead
 
 
 def layer_table(info: NetworkInfo) -> str:
@@ -116,14 +126,17 @@ def shapes_text(shapes: dict[str, list[int]]) -> str:
 def totals(info: NetworkInfo) -> str:
     """Lay out the figures of the whole network for reading."""
     frames = "the whole utterance" if info.latency_frames is None else f"{info.latency_frames} frames"
+    stacked = f" of {info.stack} frames, {info.ahead} of them ahead" if info.stack > 1 else ""
+    every, unit, a_step = ("frame", "frames", "") if info.skip == 1 else (f"{info.skip} frames", "steps", " a step")
     rows = [
-        ["input", f"{info.input_dim} features"],
+        ["input", f"{info.input_dim} features{stacked}"],
+        ["rate", f"an output every {every}"],
         ["output", f"{info.output_dim:,} pdfs"],
         ["parameters", f"{info.parameters:,} ({info.parameters / 1e6:.2f}M)"],
         ["  without biases", f"{info.parameters_without_biases:,} ({info.parameters_without_biases / 1e6:.2f}M)"],
-        ["multiply-adds per frame", f"{info.multiply_adds_per_frame:,} (every matrix and every peephole once)"],
+        ["multiply-adds per frame", f"{info.multiply_adds_per_frame:,} (every matrix and every peephole once{a_step})"],
         ["latency", frames],
-        ["context (left, right)", f"{info.left_context}, {info.right_context} frames"],
+        ["context (left, right)", f"{info.left_context}, {info.right_context} {unit}"],
     ]
     return tabulate(rows, tablefmt="plain", disable_numparse=True, preserve_whitespace=True)
 

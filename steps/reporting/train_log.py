@@ -13,7 +13,9 @@ KEYS = ("frames", "epoch", "seconds", "accuracy")
 
 
 def read_log(exp: Path) -> list[Line]:
-    """Read the lines of EXP/train.jsonl; a last one that is only half written is left out.
+    """Read the lines of EXP/train.jsonl, whose frames are then those of the features, skipped ones included.
+
+    A last line that is only half written is left out.
 
     Raises
     ------
@@ -35,5 +37,6 @@ def read_log(exp: Path) -> list[Line]:
         lacking = [key for key in KEYS if key not in line] if isinstance(line, dict) else KEYS
         if lacking:
             raise InputError(f"{path}:{number}: lacks {', '.join(lacking)}; train again")
-        lines.append(line)
+        # a network that skips frames has counted its outputs: beside another one, those of the features are of interest
+        lines.append(line | {"frames": line["frames"] * line.get("skip", 1)})
     return lines

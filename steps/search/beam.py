@@ -62,7 +62,7 @@ class Hypothesis:
     words : list of int
         Word-ids.
     tids : list of int
-        The transition-id of each frame.
+        Transition-ids, one a row of the scores.
     finished : bool
         False when it does not reach a final state.
     """
@@ -91,7 +91,8 @@ def search_utterance(
     ----------
     graph : StdVectorFst
         HCLG: transition-ids in, word-ids out.
-    log_likelihoods : (T, num_pdfs) float32
+    log_likelihoods : (N, num_pdfs) float32
+        At the rate of the states.
     acoustic_scale : float
     model : TransitionModel
         Of the graph.

@@ -15,6 +15,7 @@ from steps.base.errors import InputError
 from steps.base.files import read_arrays, read_json, write_arrays
 from steps.base.output import writing
 from steps.base.parallel import SharedJobs, split_into_blocks
+from steps.hmm.transitions import path_at_frames
 from steps.search.beam import DecodingScales, SearchOptions, search_utterance
 from steps.search.inputs import DecodingInputs
 
@@ -37,7 +38,7 @@ class Decoded:
     audio_seconds : float
         Length of what was decoded.
     alignments : dict
-        Utterance -> the transition-id of each frame, where they were asked for.
+        Utterance -> the transition-id of each frame of the features, where they were asked for.
     """
 
     text: dict[str, str]
@@ -132,24 +133,27 @@ def _decode_block(inputs: DecodingInputs, item: tuple[int, list[str]], task: Tas
 
 @dataclass(frozen=True)
 class _Scores:
-    """What a model gives for a block, before priors, and how many seconds that took."""
+    """What a model gives for a block, before priors, the frames of each utterance, and the seconds that it took."""
 
     matrices: list[NDArray[Any]]
+    frames: list[int]
     seconds: float
 
 
 def _block_scores(inputs: DecodingInputs, utterances: list[str], file: Path | None, kept: int) -> _Scores:
     """Compute the scores of a block, or read those in a file; write them there if they have `kept` bytes at most."""
     if file and file.exists():
-        names, lengths, scores, seconds = read_arrays(file, "utterances", "frames", "scores", "seconds")
+        names, frames, scores, seconds = read_arrays(file, "utterances", "frames", "scores", "seconds")
         if names.tolist() == utterances:
-            return _Scores(np.split(scores, np.cumsum(lengths)[:-1]), float(seconds))
+            rows = -(-frames // inputs.model.transitions.rate.skip)
+            return _Scores(np.split(scores, np.cumsum(rows)[:-1]), frames.tolist(), float(seconds))
     start = time.perf_counter()
-    matrices = inputs.model.scores([inputs.features[utterance] for utterance in utterances])
-    found = _Scores(matrices, time.perf_counter() - start)
+    features = [inputs.features[utterance] for utterance in utterances]
+    matrices = inputs.model.scores(features)
+    found = _Scores(matrices, [len(x) for x in features], time.perf_counter() - start)
     if file and sum(matrix.nbytes for matrix in matrices) <= kept:
-        frames, joined = [len(matrix) for matrix in matrices], np.concatenate(matrices)
-        write_arrays(file, utterances=np.array(utterances), frames=frames, scores=joined, seconds=found.seconds)
+        joined = np.concatenate(matrices)
+        write_arrays(file, utterances=np.array(utterances), frames=found.frames, scores=joined, seconds=found.seconds)
     return found
 
 
@@ -161,12 +165,12 @@ def _search_block(
     matrices = model.to_log_likelihoods(scores.matrices, scales.silence_deweight)
     graph = inputs.penalised_graph(scales.insertion_penalty)
     text, unfinished, paths = {}, [], {}
-    for utterance, matrix in zip(utterances, matrices, strict=True):
+    for utterance, matrix, frames in zip(utterances, matrices, scores.frames, strict=True):
         found = search_utterance(graph, matrix, scales.acoustic_scale, model.transitions, task.options)
         text[utterance] = " ".join(inputs.words[word] for word in found.words)
         if task.alignments and found.tids:
-            paths[utterance] = found.tids
+            paths[utterance] = path_at_frames(model.transitions, np.array(found.tids), frames).tolist()
         if not found.finished:
             unfinished.append(utterance)
-    audio_seconds = sum(map(len, matrices)) * model.features["frame_shift_ms"] / 1000
+    audio_seconds = sum(scores.frames) * model.features["frame_shift_ms"] / 1000
     return Decoded(text, unfinished, scores.seconds + time.perf_counter() - start, audio_seconds, paths)

@@ -67,6 +67,9 @@ def test_json_of_a_small_network(info, nnet):
     file = nnet("model: {layers: 1, cells: 8, projection: 4, delay: 3}\ntraining: {epochs: 2}\n")
     assert info(file, "--input-dim", "5", "--output-dim", "10") == {
         "input_dim": 5,
+        "stack": 1,
+        "ahead": 0,
+        "skip": 1,
         "output_dim": 10,
         "layers": [
             {
@@ -104,7 +107,9 @@ def test_json_of_a_small_network(info, nnet):
     [
         (ModelConfig(delay=7), 7),
         (ModelConfig(kind="rnn", delay=2), 2),
+        (ModelConfig(delay=2, stack=8, ahead=4, skip=3), 10),
         (ModelConfig(kind="dnn", delay=0, left_context=10, right_context=4), 4),
+        (ModelConfig(kind="dnn", delay=0, left_context=2, right_context=1, stack=3, ahead=1, skip=3), 4),
         (ModelConfig(direction="both", delay=0, left_context=10, right_context=4), None),
         (ModelConfig(direction="backward", delay=0), None),
     ],
@@ -118,6 +123,20 @@ def test_a_dnn_reads_its_window_at_once():
     info = describe(config, input_dim=5, output_dim=7)
     assert info.multiply_adds_per_frame == 6 * (4 * 5) + 6 * 6 + 7 * 6
     assert (info.left_context, info.right_context) == (2, 1)
+
+
+def test_stacked_frames_and_steps(nnet, capsys):
+    model = "model: {layers: 1, cells: 8, projection: 4, delay: 2, stack: 8, ahead: 4, skip: 3}"
+    command(nnet_info, [str(nnet(model)), "--output-dim", "10"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    parameters = 32 * (8 * 40) + 32 * 4 + 3 * 8 + 4 * 8 + 10 * 4
+    for expected in (
+        "input 40 features of 8 frames, 4 of them ahead",
+        "rate an output every 3 frames",
+        f"multiply-adds per frame {round(parameters / 3):,} (every matrix and every peephole once a step)",
+        "latency 10 frames",
+    ):
+        assert expected in lines
 
 
 def test_table(nnet, capsys):

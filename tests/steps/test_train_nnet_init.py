@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -11,6 +12,7 @@ from nnet.files import read_tensors
 from nnet.model import Network, initialise, load_model
 from nnet.train import count
 from steps.base.errors import InputError
+from steps.gmm.transforms import Transform, write_transform
 from tests.steps.test_train_nnet import SHORT, SMALL, Data
 
 STILL = replace(SHORT, epochs=1, initial_lr=1e-30, final_lr=1e-30)  # the weights stay where they start
@@ -151,3 +153,9 @@ def test_what_was_trained_says_so(tmp_path, other):
     data.train(init=other)
     model, about = load_model(data.exp)
     assert (asdict(model.config), about["num_pdfs"]) == (asdict(SMALL), data.model.num_pdfs)
+
+
+def test_another_transform_of_the_features_is_refused(tmp_path, other):
+    write_transform(other, Transform(matrix=np.eye(40)))
+    with pytest.raises(InputError, match=f"^{other}: its transform.npz is not that of the features to train on;"):
+        Data(tmp_path / "mine").train(init=other)
