@@ -9,8 +9,9 @@ import torch
 
 from nnet.config import ModelConfig
 from nnet.model import Network, initialise, load_model, log_posteriors, save_model
+from steps.acoustic.ensemble import check_alike
 from steps.acoustic.inputs import AcousticInputs
-from steps.acoustic.model import load_acoustic_model, log_priors
+from steps.acoustic.model import describe_model, load_acoustic_model, log_priors
 from steps.align import align_data
 from steps.base.errors import InputError
 from steps.decode import decode
@@ -90,6 +91,14 @@ def test_decoding_tuning_and_aligning_take_further_networks(work, networks, tmp_
     assert likelihoods[0] != likelihoods[1]
 
 
+def test_a_network_from_before_there_were_newer_feature_options(networks):
+    first, other, _ = networks
+    about = json.loads((other / "model.json").read_text())
+    del about["features"]["cmn_window"], about["features"]["global_frames"]
+    (other / "model.json").write_text(json.dumps(about))
+    check_alike(describe_model(first), [describe_model(other)])
+
+
 def test_what_does_not_go_together_is_refused(work, networks, tmp_path):
     first, other, _ = networks
 
@@ -101,12 +110,10 @@ def test_what_does_not_go_together_is_refused(work, networks, tmp_path):
     refused(f"^{work}/mono: a GMM system; --also averages the outputs of networks", also=work / "mono")
     refused(f"^{work}/mono: a GMM system; --also averages the outputs of networks", model=work / "mono")
     about = json.loads((other / "model.json").read_text())
-    cmvn, about["features"]["cmvn"] = about["features"]["cmvn"], "none"
-    (other / "model.json").write_text(json.dumps(about))
-    refused(f"^{other}: its features are not those of {first}; --also needs networks that were trained on the same")
-    about["features"]["cmvn"] = cmvn
-    (other / "model.json").write_text(json.dumps(about | {"input_stats": [[1.0] * 14] * 2}))
-    refused(f"^{other}: its features are not those of {first}; --also needs networks that were trained on the same")
+    changes = {"features": about["features"] | {"cmvn": "none"}}, {"gmm": "0" * 16}, {"input_stats": [[0.0] * 40] * 2}
+    for change in changes:
+        (other / "model.json").write_text(json.dumps(about | change))
+        refused(f"^{other}: its features are not those of {first}; --also needs networks that were trained on the same")
     tree = json.loads((other / "tree.json").read_text())
     (other / "tree.json").write_text(json.dumps(tree | {"name": "another"}))
     about = json.loads((other / "model.json").read_text())
