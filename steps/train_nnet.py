@@ -80,9 +80,9 @@ def train_nnet(
     lang : Path
         Language directory; says which phones are silence.
     ali : Path
-        Alignment of the training set, from steps.align.
+        Alignment of the training set, from steps.align or steps.convert_ali.
     dev_ali : Path
-        Alignment of the dev set, with the same model.
+        Alignment of the dev set, in the same states.
     exp : Path
         Model directory to write.
     model : ModelConfig

@@ -46,13 +46,13 @@ class Grid(Options):
     """
 
     acoustic_scales: list[Positive] = field(default_factory=lambda: [0.05, 0.0625, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25])
+    low_rate_scales: dict[str, list[Positive]] = field(
+        default_factory=lambda: {"cross_entropy": [0.1, 0.135, 0.18, 0.25, 0.33, 0.45, 0.6, 0.8]}
+    )
     insertion_penalties: list[Number] = field(
         default_factory=lambda: [-4.0, -3.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0]
     )
     silence_deweights: list[Positive] = field(default_factory=lambda: [1.0, 2.7])
-    low_rate_scales: dict[str, list[Positive]] = field(
-        default_factory=lambda: {"cross_entropy": [0.1, 0.135, 0.18, 0.25, 0.33, 0.45, 0.6, 0.8]}
-    )
     widenings: Whole = 4
 
     def scales_for(self, model: ModelDescription) -> list[float]:

@@ -109,9 +109,10 @@ def test_wrong_options_are_refused_before_anything_runs(options, message, tmp_pa
     assert not work.exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["mono", "tri_ali", "graph_mine", "lstmp_realign1", "lstmp_ali", "my_realign12", "my_fmllr"]
-)
+NAMES = ["mono", "tri_ali", "graph_mine", "tree_mono", "lstmp_realign1", "lstmp_ali", "my_realign12", "my_fmllr"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_network_cannot_take_the_place_of_another_directory(tmp_path, name):
     file = tmp_path / f"{name}.yaml"
     file.write_text("")

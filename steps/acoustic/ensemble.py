@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from steps.acoustic.model import AcousticModel, ModelDescription, Scorer
 from steps.base.errors import InputError
-from steps.feats.options import BEFORE_THESE
+from steps.feats.options import completed
 from steps.gmm.transforms import same_for_all
 from steps.hmm.joins import check_states
 
@@ -39,7 +39,7 @@ def check_alike(first: ModelDescription, others: Sequence[ModelDescription]) -> 
 def _same_features(one: ModelDescription, other: ModelDescription) -> bool:
     """Whether two networks get the same features of any data."""
     stats = [None if model.input_stats is None else model.input_stats.tolist() for model in (one, other)]
-    options = [BEFORE_THESE | model.features for model in (one, other)]
+    options = [completed(model.features, str(model.folder)) for model in (one, other)]
     transforms_alike = same_for_all(one.transform, other.transform) and one.gmm == other.gmm
     return options[0] == options[1] and stats[0] == stats[1] and transforms_alike
 

@@ -10,14 +10,12 @@ from nnet.transfer import take_weights
 from steps.acoustic.model import describe_model
 from steps.acoustic.network_features import NetworkFeatures
 from steps.base.errors import InputError
-from steps.feats.options import BEFORE_THESE
+from steps.feats.options import completed
 from steps.gmm.transforms import FILE, same_for_all
 from steps.hmm.joins import states_of
 
-MAY_DIFFER = (
-    *("dither", "noise_floor"),
-    *("cmvn", "cmvn_frames", "cmvn_norm_vars", "cmvn_stats", "cmn_window", "global_frames"),
-)
+NORMALISATION = ("cmvn", "cmvn_frames", "cmvn_norm_vars", "cmvn_stats", "cmn_window", "global_frames")
+MAY_DIFFER = (*NORMALISATION, "dither", "noise_floor")
 """The feature options in which two corpora may differ when a network goes from one to the other."""
 
 
@@ -77,7 +75,7 @@ def read_start(folder: Path, features: NetworkFeatures, states: Path) -> Start:
     description = describe_model(folder)
     if not description.is_network:
         raise InputError(f"{folder}: a GMM system; --init needs a network")
-    theirs, ours = (BEFORE_THESE | dict(options) for options in (description.features, features.about["features"]))
+    theirs, ours = (completed(options, str(folder)) for options in (description.features, features.about["features"]))
     for name in [*ours, *theirs]:
         if name not in MAY_DIFFER and theirs.get(name) != ours.get(name):
             raise InputError(

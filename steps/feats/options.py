@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -143,7 +144,7 @@ APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "cmn_window", "global_frames", "
 OF_TRAINING_SET = ("online", "global")
 """The kinds of ``cmvn`` that need the training set's statistics, which a model carries."""
 
-BEFORE_THESE: dict[str, Any] = {"noise_floor": 0.0, "cmvn_frames": "all", "cmn_window": 600, "global_frames": 200}
+BEFORE_THESE: dict[str, Any] = {"noise_floor": 0.0, "cmvn_frames": "all"}
 """What a model does that was made before there were these options."""
 
 
@@ -184,6 +185,19 @@ def from_json(values: dict[str, Any], where: str = "feature options") -> Feature
         if name not in known:
             raise InputError(f"{where}: unknown option '{name}' of {kind.type}; known are: {', '.join(known)}")
     return check(kind(**values), where)
+
+
+def completed(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Give the feature options that a model carries with those that did not exist yet when it was made.
+
+    Example
+    -------
+    >>> given = {"type": "fbank", "num_mel_bins": 23, "cmvn_stats": [[1.0]]}
+    >>> found = completed(given, "model.json")
+    >>> found["num_mel_bins"], found["noise_floor"], found["cmvn_stats"]
+    (23, 0.0, [[1.0]])
+    """
+    return {**values, **to_json(from_json({name: values[name] for name in values if name != "cmvn_stats"}, where))}
 
 
 def check(options: FeatureOptions, where: str = "feature options") -> FeatureOptions:

@@ -148,6 +148,8 @@ def test_a_network_and_the_graph_of_these_states(work, tree, converted, tmp_path
     model = ModelConfig(layers=1, cells=8, projection=4, delay=1, skip=3)
     feats, training = work / "feats/train", TrainConfig(streams=4, epochs=1)
     train_nnet(feats, feats, work / "lang", converted, converted, tmp_path / "net", model, training, threads=1)
+    assert describe_model(tmp_path / "net").loss == "cross_entropy"
+    assert describe_model(work / "mono").loss is None
     graph = tmp_path / "graph"
     make_graph(work / "lang", work / "lm", tree, graph)
     about = json.loads((graph / "graph.json").read_text())
