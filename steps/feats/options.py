@@ -144,7 +144,7 @@ APPLIED_ON_READING = ("cmvn", "cmvn_norm_vars", "cmn_window", "global_frames", "
 OF_TRAINING_SET = ("online", "global")
 """The kinds of ``cmvn`` that need the training set's statistics, which a model carries."""
 
-BEFORE_THESE: dict[str, Any] = {"noise_floor": 0.0, "cmvn_frames": "all", "cmn_window": 600, "global_frames": 200}
+BEFORE_THESE: dict[str, Any] = {"noise_floor": 0.0, "cmvn_frames": "all"}
 """What a model does that was made before there were these options."""
 
 
