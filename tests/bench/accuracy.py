@@ -132,7 +132,7 @@ class Bench:
 
     def measure(self, config: Config, corpus: str, seed: int, systems: Sequence[str]) -> Iterator[tuple[Row, Letters]]:
         """Train and decode a configuration; give the rows of some systems: its network's, those of its GMMs."""
-        folder = self.workdir / "run" / f"{corpus}{features_of(config)}" / f"seed{seed}"
+        folder = self.workdir / "run" / corpus / f"seed{seed}"
         nnet = folder / "conf" / f"{config.name}.yaml"
         nnet.parent.mkdir(parents=True, exist_ok=True)
         nnet.write_text(yaml.safe_dump({part: keys for part, keys in config.parts.items() if keys}))
@@ -145,32 +145,27 @@ class Bench:
             yield result(config, corpus, seed, system, folder, plan)
 
 
-def features_of(config: Config) -> str:
-    """What tells work directories with other features apart."""
-    kind = config.run[config.run.index("--cmvn") + 1] if "--cmvn" in config.run else "speaker"
-    return "" if kind == "speaker" else f"_{kind}"
-
-
 def result(
-    config: Config, corpus: str, seed: int, system: str, folder: Path, plan: Iterable[Sequence[str]]
+    config: Config, corpus: str, seed: int, system: str, folder: Path, plan: Sequence[Sequence[str]]
 ) -> tuple[Row, Letters]:
     """Choose scales on the held-out set too, decode dev with them, and count the errors of both sets."""
-    exp = folder / "exp"
-    outputs = {"dev": exp / system / f"tune_{LM}_dev", HELD: exp / system / f"decode_{LM}_{HELD}"}
+    exp, is_gmm = folder / "exp", system in SYSTEMS
+    trained = [Path(command[-1]).name for command in plan if "steps.train_nnet" in command]
+    model = system if is_gmm else trained[-1]  # of --cmvn, --fmllr and --realign, the name says so
+    outputs = {"dev": exp / model / f"tune_{LM}_dev", HELD: exp / model / f"decode_{LM}_{HELD}"}
     swapped = [
         [exchange(word, folder) for word in command] for command in plan if Path(command[-1]) in outputs.values()
     ]
     for command in swapped:
         run_logged([command[0], *command[1:]], folder / "log")
-    there = folder / "swapped/exp" / system
+    there = folder / "swapped/exp" / model
     decoded = {"dev": there / f"decode_{LM}_dev", HELD: outputs[HELD]}
     letters = {name: letters_of(folder / "data" / name / "text", decoded[name] / "text") for name in SETS}
     tuned = {"dev": there / f"tune_{LM}_{HELD}", HELD: outputs["dev"]}
     seconds = {"decode": round(sum(read_json(decoded[name] / "decode.json")["seconds"] for name in SETS), 1)}
-    is_gmm = system in SYSTEMS
     if not is_gmm:
-        last = json.loads((exp / system / "train.jsonl").read_text().splitlines()[-1])
-        seconds["train"] = round(last["seconds"], 1)
+        logs = [(exp / name / "train.jsonl").read_text().splitlines()[-1] for name in trained]
+        seconds["train"] = round(sum(json.loads(last)["seconds"] for last in logs), 1)
     row = Row(
         config="gmm" if is_gmm else config.name,
         system=system,
