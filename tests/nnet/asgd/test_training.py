@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -25,6 +27,7 @@ def weights(model):
         (synthetic.RECURRENT, {"reset_probability": 0.2, "max_grad_norm": 1.0, "average_epochs": 2}),
         (synthetic.RECURRENT, {"optimizer": "sgd", "schedule": "newbob", "initial_lr": 0.1}),
         (synthetic.BOTH_WAYS, {"shuffle": 16}),
+        (replace(synthetic.RECURRENT, stack=4, ahead=1, skip=3), {}),  # the epochs end where those of plain training do
     ],
 )
 def test_one_worker_gives_the_bits_of_plain_training(tmp_path, config, changes):
