@@ -183,8 +183,7 @@ class TrainConfig:
         Weight of silence frames in the loss and in the priors; that of other frames is 1.
     reset_probability : float
         Probability that a stream starts a chunk with a zero state instead of the carried one. It reduces overfitting on
-        small corpora. The first outputs after it, as many as the delay, are of steps that were not seen: they yield no
-        error.
+        small corpora.
     masks : Masks
         SpecAugment masks of the training data.
     checkpoint_seconds : float

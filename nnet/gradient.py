@@ -8,13 +8,12 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from nnet.chunks import NO_TARGET, Chunk
+from nnet.chunks import Chunk
 from nnet.config import TrainConfig
 from nnet.errors import ModelError
 from nnet.layers.lstm import State
@@ -89,13 +88,13 @@ def chunk_gradient(
         After it.
     """
     model, streams = replicas.models[0], chunk.feats.shape[1]
-    planned = loss.frames(chunk)
+    carry = chunk.carry
     if reset_probability:
-        chunk = with_resets(chunk, torch.rand(streams) < reset_probability, model.config.delay)
-    carried = carry_state(state or model.zero_state(0), chunk.carry.to(model.device))
+        carry = carry.masked_fill(torch.rand(streams) < reset_probability, -1)
+    carried = carry_state(state or model.zero_state(0), carry.to(model.device))
     probability = model.config.dropout if dropout is None else dropout
     masks = model.draw_dropout(len(chunk.feats), streams, probability)
-    per = per or planned
+    per = per or loss.frames(chunk)
     chunk = chunk.to(model.device)
     cuts = slices(streams, len(replicas.models))
     parts = [
@@ -116,30 +115,10 @@ def chunk_gradient(
     *numbers, norm = torch.cat([*sums, replicas.grad.norm().reshape(1)]).tolist()
     losses, correct, frames, shares = (numbers[i::4] for i in range(4))
     clipped = sum(share * (some.stop - some.start) for share, some in zip(shares, cuts, strict=True)) / streams
-    # the mean over the frames that count stands for all: a schedule goes by the frames that were planned
-    share = planned / max(sum(frames), 1)
     return (
-        Sums(share * sum(losses), round(share * sum(correct)), planned, chunks=1, grad_norm=norm, clipped=clipped),
+        Sums(sum(losses), int(sum(correct)), int(sum(frames)), chunks=1, grad_norm=norm, clipped=clipped),
         [_joined(layer) for layer in zip(*states, strict=True)],
     )
-
-
-def with_resets(chunk: Chunk, reset: Tensor, delay: int) -> Chunk:
-    """Let some streams start with a zero state.
-
-    What they label first lies before the chunk, by the delay: they have not seen it, and it yields no error.
-
-    Parameters
-    ----------
-    chunk : Chunk
-    reset : Tensor, shape (S,)
-        Which streams.
-    delay : int
-        Of the network, in steps.
-    """
-    targets = chunk.targets.clone()
-    targets[:delay, reset] = NO_TARGET
-    return replace(chunk, targets=targets, carry=chunk.carry.masked_fill(reset, -1))
 
 
 def _joined(parts: Sequence[State]) -> State:
