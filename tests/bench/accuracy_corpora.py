@@ -57,7 +57,7 @@ def first_quarter(names: Iterable[str]) -> list[str]:
     Example
     -------
     >>> first_quarter("abcdefgh")
-    ['b', 'g']
+    ['d', 'f']
     """
     ordered = sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())
     return ordered[: len(ordered) // 4]
