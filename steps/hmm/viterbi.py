@@ -24,7 +24,8 @@ class AlignOptions(Options):
     Parameters
     ----------
     acoustic_scale : float
-        Weight of acoustic log likelihoods against the transition costs.
+        Weight of acoustic log likelihoods against the transition costs, for a frame of the features. An output of
+        states at a lower rate stands for `skip` frames and weighs as much as these.
     beam : float
         Paths worse than the best one by this much are dropped. The beam is doubled until a wider one changes nothing.
     retry_beam : float
@@ -87,7 +88,7 @@ def align(
     costs = model.costs(options.transition_scale, options.self_loop_scale)
     fst, tids = searchable(graph, costs)
     scores = np.ascontiguousarray(log_likelihoods[:, model.tid_to_pdf[tids]], dtype=np.float32)
-    scores *= options.acoustic_scale  # in place: these are the largest arrays of a long recording
+    scores *= options.acoustic_scale * model.rate.skip  # in place: these are the largest arrays of a long recording
     path, pruned = widened(fst, scores, options.beam, options.retry_beam)
     if path is None:
         return too_short(graph, len(scores)) or (

@@ -59,7 +59,8 @@ def test_states_of_thirty_ms(text, frames):
     model = replace(model, log_prob=np.log([1.0, *(arcs[names[phone]][state][to] for phone, state, to in ids)]))
     scores = random.normal(0, 3, (-(-frames // 3), model.num_pdfs)).astype(np.float32)
     world = brute_force.World(arcs, LEXICON, 0.5, brute_force.transcript_lm(text), scales=(1.0, 1.0))
-    expected = min(world.paths(costs_of(scores, model, tree)), key=lambda path: path.cost)
+    costs = costs_of(3 * scores, model, tree)  # each stands for three frames
+    expected = min(world.paths(costs), key=lambda path: path.cost)
     found = align(graph_of(text, 0.5, tree, model), scores, model, WIDE)  # the self-loop scale is that of the states
     assert found.cost == pytest.approx(expected.cost, abs=1e-3)
     assert states_of(model, found.tids) == expected.states

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from steps.hmm.best_path import best_path
+from steps.hmm.joins import Rate
 from steps.hmm.topology import read_topo, write_topo
 from steps.hmm.training_graph import searchable, training_graph
 from steps.hmm.transitions import transition_model
@@ -102,6 +103,15 @@ def test_acoustic_scale(topology):
     same = align(graph, scores / 4, model, WIDE)
     assert found.cost == pytest.approx(same.cost, abs=1e-4)
     np.testing.assert_array_equal(found.tids, same.tids)
+
+
+def test_an_output_of_a_low_rate_stands_for_several_frames(topology):
+    tree, model, _, random = system(topology, 5)
+    scores, graph = random.normal(0, 3, (12, model.num_pdfs)).astype(np.float32), graph_of(["x", "y"], 0.5, tree, model)
+    thrice = align(graph, 3 * scores, model, replace(WIDE, acoustic_scale=0.25))
+    found = align(graph, scores, replace(model, rate=Rate(3, 0.1)), replace(WIDE, acoustic_scale=0.25))
+    assert found.cost == pytest.approx(thrice.cost, abs=1e-4)
+    np.testing.assert_array_equal(found.tids, thrice.tids)
 
 
 def test_retry_with_a_wider_beam(topology):
