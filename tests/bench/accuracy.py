@@ -20,7 +20,7 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from steps.corpus.tables import read_table
 from steps.scoring.significance import p_text
 from steps.scoring.wer import count, score
 from tests.bench.accuracy_corpora import CORPORA, HELD, RUN, given_sets, run_logged
-from tests.bench.accuracy_log import SETS, Letters, Row, add, compare_rows, read_rows
+from tests.bench.accuracy_log import SETS, Identity, Letters, Row, add, compare_rows, read_letters, read_rows
 
 CONFIGS = Path(__file__).parent / "accuracy.yaml"
 SYSTEMS = ("mono", "tri", "lda_mllt", "sat")
@@ -98,9 +98,8 @@ def main() -> None:
     configs = [read_config(name, table) for name in args.configs]
     if not args.show:
         bench = Bench(args.workdir.resolve(), args.an4, configs, Lock())
-        jobs = [
-            (corpus, seed) for seed in args.seeds for corpus in sorted(args.corpora, key=CORPORA.index, reverse=True)
-        ]
+        corpora = sorted(args.corpora, key=CORPORA.index, reverse=True)  # the largest first
+        jobs = [(corpus, seed) for seed in args.seeds for corpus in corpora]
         with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(jobs) * len(configs)) as progress:
             for done in [pool.submit(bench.train_all, *job, progress) for job in jobs]:
                 done.result()
@@ -153,11 +152,9 @@ def result(
     trained = [Path(command[-1]).name for command in plan if "steps.train_nnet" in command]
     model = system if is_gmm else trained[-1]  # of --cmvn, --fmllr and --realign, the name says so
     outputs = {"dev": exp / model / f"tune_{LM}_dev", HELD: exp / model / f"decode_{LM}_{HELD}"}
-    swapped = [
-        [exchange(word, folder) for word in command] for command in plan if Path(command[-1]) in outputs.values()
-    ]
-    for command in swapped:
-        run_logged([command[0], *command[1:]], folder / "log")
+    for command in plan:
+        if Path(command[-1]) in outputs.values():
+            run_logged([exchange(word, folder) for word in command], folder / "log")
     there = folder / "swapped/exp" / model
     decoded = {"dev": there / f"decode_{LM}_dev", HELD: outputs[HELD]}
     letters = {name: letters_of(folder / "data" / name / "text", decoded[name] / "text") for name in SETS}
@@ -166,6 +163,7 @@ def result(
     if not is_gmm:
         logs = [(exp / name / "train.jsonl").read_text().splitlines()[-1] for name in trained]
         seconds["train"] = round(sum(json.loads(last)["seconds"] for last in logs), 1)
+    counts = {name: count(letters[name].split(" ")) for name in SETS}
     row = Row(
         config="gmm" if is_gmm else config.name,
         system=system,
@@ -175,8 +173,8 @@ def result(
         commit=git_hash(),
         date=datetime.date.today().isoformat(),
         why=f"the GMM system {system}" if is_gmm else config.why,
-        words={name: count([letters[name].replace(" ", "")]).words for name in SETS},
-        errors={name: count([letters[name].replace(" ", "")]).errors for name in SETS},
+        words={name: counts[name].words for name in SETS},
+        errors={name: counts[name].errors for name in SETS},
         scales={name: read_json(tuned[name] / "tune.json")["best"] for name in SETS},
         seconds=seconds,
     )
@@ -205,14 +203,9 @@ def letters_of(reference: Path, hypothesis: Path) -> str:
 def print_tables(configs: Sequence[Config], corpora: Sequence[str], seeds: Sequence[int]) -> None:
     """Print errors for each corpus and the paired tests against the first configuration."""
     rows = [row for row in read_rows().values() if row.corpus in corpora and row.seed in seeds]
-    sides: dict[str, list[Row]] = {
-        system: [r for r in rows if (r.config, r.system) == ("gmm", system)] for system in SYSTEMS
-    }
-    sides["best GMM"] = [
-        min(some, key=lambda row: (row.errors["dev"], SYSTEMS.index(row.system)))
-        for place in [(corpus, seed) for corpus in corpora for seed in seeds]
-        if (some := [r for r in rows if r.config == "gmm" and (r.corpus, r.seed) == place])
-    ]
+    gmms, letters = [row for row in rows if row.config == "gmm"], read_letters()
+    sides = {system: [row for row in gmms if row.system == system] for system in SYSTEMS}
+    sides["best GMM"] = best_gmms(gmms)
     for config in configs:
         sides[config.name] = [row for row in rows if (row.config, row.key) == (config.name, config.key)]
     sides = {name: found for name, found in sides.items() if found}
@@ -223,7 +216,7 @@ def print_tables(configs: Sequence[Config], corpora: Sequence[str], seeds: Seque
         has = {row.corpus for row in found}
         words = sum(sum(row.words.values()) for row in found)
         total = sum(errors.values())
-        compared = [versus(base, found), versus(sides["best GMM"], found)] if "best GMM" in sides else []
+        compared = [versus(side, found, letters) for side in (base, sides["best GMM"])] if "best GMM" in sides else []
         minutes = sum(row.seconds.get("train", 0) for row in found) / 60
         each = [str(errors[corpus]) if corpus in has else "-" for corpus in corpora]
         lines.append([name, *each, f"{total} / {words}", *compared, f"{minutes:.1f}"])
@@ -242,9 +235,9 @@ def best_gmms(rows: Iterable[Row]) -> list[Row]:
     return list(best.values())
 
 
-def versus(base: list[Row], found: list[Row]) -> str:
+def versus(base: list[Row], found: list[Row], letters: Mapping[Identity, Letters]) -> str:
     """How many more or fewer errors than another side, on what both have, and the matched-pairs test's p."""
-    if base == found or not (compared := compare_rows(base, found)):
+    if base == found or not (compared := compare_rows(base, found, letters)):
         return ""
     return f"{compared.second.errors / compared.first.errors - 1:+.1%}, {p_text(compared.test.p)}"
 

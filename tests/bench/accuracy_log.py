@@ -103,9 +103,8 @@ def pooled(rows: Iterable[Row], letters: Mapping[Identity, Letters]) -> dict[str
     }
 
 
-def compare_rows(first: list[Row], second: list[Row]) -> Comparison | None:
+def compare_rows(first: list[Row], second: list[Row], letters: Mapping[Identity, Letters]) -> Comparison | None:
     """The paired test of `steps.compare` on what both have recognised; None where that is nothing."""
-    letters = read_letters()
     one, other = pooled(first, letters), pooled(second, letters)
     common = sorted(one.keys() & other.keys())
     if not common:

@@ -9,7 +9,7 @@ from steps.corpus.data_dir import DataDir
 from tests.bench import accuracy_log
 from tests.bench.accuracy import best_gmms, exchange, letters_of, read_config, read_table_of_configs, versus
 from tests.bench.accuracy_corpora import held_out
-from tests.bench.accuracy_log import Row, add, read_rows
+from tests.bench.accuracy_log import Row, add, read_letters, read_rows
 
 
 def row(config: str, corpus: str, dev: int, system: str = "") -> Row:
@@ -82,7 +82,7 @@ def test_rows_are_kept_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ]
     )
     assert list(read_rows().values()) == [worse, better]
-    assert versus([worse], [better]).startswith("-50.0%, p ")
+    assert versus([worse], [better], read_letters()).startswith("-50.0%, p ")
     add([(replace(better, commit="def"), {"dev": "C", "held": "C"})])
     assert [r.commit for r in read_rows().values()] == ["abc", "def"]
 
