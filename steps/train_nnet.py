@@ -124,8 +124,7 @@ def train_nnet(
     where = device_named(device)
     if asynchronous and where.type != "cpu":
         raise InputError(f"--device is {device}; workers of asynchronous SGD compute on the CPU: use --device cpu")
-    check_rate(ali, read_transition_model(ali), model.skip)
-    data = open_data(feats, dev_feats, lang, ali, dev_ali, choice)
+    data = open_data(feats, dev_feats, lang, ali, dev_ali, choice, model.skip)
     network = Network(model, data.train.feats.dim, data.num_pdfs)
     start = read_start(init, data.features, ali) if init else None
     defined = what_defines(network.config, training, seed, asgd if asynchronous else None, start)
@@ -211,17 +210,18 @@ class TrainingData(NamedTuple):
 
 
 def open_data(
-    feats: Path, dev_feats: Path, lang: Path, ali: Path, dev_ali: Path, choice: FeatureChoice
+    feats: Path, dev_feats: Path, lang: Path, ali: Path, dev_ali: Path, choice: FeatureChoice, skip: int
 ) -> TrainingData:
-    """Open the features and alignments of both sets.
+    """Open the features and alignments of both sets, for a network with an output every `skip` frames.
 
     Raises
     ------
     InputError
         When they do not fit together, or none of a set's utterances is aligned.
     """
-    features = network_features(feats, dev_feats, choice)
     transitions = read_transition_model(ali)
+    check_rate(ali, transitions.rate, skip)
+    features = network_features(feats, dev_feats, choice)
     check_states(dev_ali, ali, "align both sets with the same model")
     check_lang(lang, ali)
     opened = []

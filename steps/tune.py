@@ -85,9 +85,9 @@ def tune(
     """Choose acoustic scale, insertion penalty and silence deweighting by the errors on dev.
 
     Decodes DATA over a grid and writes OUT/tune.json: all points with their errors, and the best. Where the best scale
-    or penalty is at the edge of the grid, values behind it are tried too. OUT also holds the
-    best point's hypotheses with their alignments, as a directory of steps.decode does; steps.decode --tuned OUT applies
-    the choice to another set.
+    or penalty is at the edge of the grid, values behind it are tried too. OUT also holds the best point's hypotheses
+    with their alignments, as a directory of steps.decode does; steps.decode --tuned OUT applies the choice to another
+    set.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from steps.base.output import writing
 from steps.gmm.gmm import DiagGmms, log_likelihoods, read_gmms, write_gmms
 from steps.gmm.system import System
 from steps.gmm.transforms import Transform, read_transform, write_transform
-from steps.hmm.joins import states_of
+from steps.hmm.joins import Rate, states_of
 from steps.hmm.transitions import TransitionModel, read_transition_model, write_transition_model
 
 PRIOR_FLOOR = 1e-5
@@ -143,7 +143,7 @@ def describe_model(folder: str | Path) -> ModelDescription:
     if about["num_pdfs"] != transitions.num_pdfs:
         raise InputError(f"{folder}: the model has {about['num_pdfs']} pdfs, but its tree has {transitions.num_pdfs}")
     stats = about.get("input_stats")
-    check_rate(folder, transitions, about.get("model", {}).get("skip", 1))
+    check_rate(folder, transitions.rate, about.get("model", {}).get("skip", 1))
     is_network = about.get("kind") != "gmm"
     return ModelDescription(
         folder=folder,
@@ -158,7 +158,7 @@ def describe_model(folder: str | Path) -> ModelDescription:
     )
 
 
-def check_rate(folder: Path, transitions: TransitionModel, skip: int) -> None:
+def check_rate(folder: Path, rate: Rate, skip: int) -> None:
     """Check that the states of a directory fit a model with an output every `skip` frames.
 
     Raises
@@ -166,7 +166,7 @@ def check_rate(folder: Path, transitions: TransitionModel, skip: int) -> None:
     InputError
         When the states are slower than the features, and the model has another rate.
     """
-    wanted = transitions.rate.skip
+    wanted = rate.skip
     if wanted not in (1, skip):
         raise InputError(
             f"{folder}: its states are for a network with an output every {wanted} frames, but this model has skip "
