@@ -38,8 +38,9 @@ NO_TARGET = -100
 class Position:
     """A position between two chunks: the next utterance to start and, of those under way, (utterance, next step).
 
-    Utterances are indices into the epoch's order. Between two chunks of `window_chunks`, `next` is the first
-    utterance of the pool, and `done` counts the windows of the pool that were given.
+    Utterances are indices into the epoch's order. Between two chunks of windows, `next` is the first utterance of the
+    pool, and `done` counts the windows of the pool that were given. Of `shuffled_chunks`, `rows` are the streams of the
+    chunk before, with the padded steps at the end of each.
     """
 
     next: int = 0
@@ -56,11 +57,11 @@ class Chunk:
     feats : Tensor, shape (T, S, stack · D)
         Zero after an utterance's end; with the model's context around the T steps, where it has one.
     targets : Tensor, shape (T, S)
-        Pdfs, or `NO_TARGET` for padding and for the first outputs of an utterance, as many as the delay.
+        Pdfs, or `NO_TARGET` for padding and for the first outputs of an utterance or window, as many as the delay.
     lengths : Tensor, shape (S,)
         Steps of `feats` before the padding.
     carry : Tensor, shape (S,)
-        The row of the chunk before that each stream goes on with, -1 where an utterance starts.
+        The row of the chunk before that each stream goes on with, -1 where it starts from a zero state.
     utterances : tuple of str
         One for each stream.
     position : Position
@@ -242,23 +243,94 @@ def window_chunks(
     position, reading
         See `stream_chunks`.
     """
-    left, right = context
+    around = sum(context)
+    for group in _groups(reader, order, streams, frames, context, seed, pool, position, reading):
+        parts = [(x[start : end + around], y[start:end]) for x, y, start, end in group.windows]
+        carry = torch.full((len(parts),), -1)
+        yield Chunk(*_side_by_side(parts), carry, group.names, group.position)
+
+
+def shuffled_chunks(
+    reader: Reader,
+    order: Order,
+    streams: int,
+    frames: int,
+    delay: int,
+    seed: int,
+    pool: int,
+    position: Position = Position(),
+    reading: Reading = Reading(),
+) -> Iterator[Chunk]:
+    """Cut utterances into windows in random order for networks that carry their state from one to the next.
+
+    The window before in a stream is of other speech, mostly of another utterance: what the network remembers of it
+    tells nothing of the sentence. So it can hardly learn the sentences by heart, and it learns when the past is of no
+    use.
+
+    A window has `delay` steps more than it labels, as the target of step u stands at u + delay; its first outputs, of
+    steps before it, yield no error. The last window of an utterance starts as early as its length allows, and the steps
+    that another window labels yield no error either. Where an utterance is shorter than a window, the next window of
+    the stream starts from a zero state, and not from one after padding.
+
+    Parameters
+    ----------
+    reader, order, streams, seed, pool
+        See `window_chunks`.
+    frames : int
+        T, steps that a window labels, at most.
+    delay : int
+        Of the network's output, in steps.
+    position, reading
+        See `stream_chunks`.
+    """
+    rows = position.rows
+    for group in _groups(reader, order, streams, frames, (0, delay), seed, pool, position, reading):
+        parts = []
+        for x, y, start, end in group.windows:
+            begin = max(0, end - frames)
+            unlabelled = y.new_full((delay + start - begin,), NO_TARGET)
+            parts.append((x[begin : end + delay], torch.cat([unlabelled, y[start:end]])))
+        carry = torch.tensor([s if s < len(rows) and not rows[s][1] else -1 for s in range(len(parts))])
+        feats, targets, lengths = _side_by_side(parts)
+        rows = tuple((s, len(feats) - n) for s, n in enumerate(lengths.tolist()))
+        yield Chunk(feats, targets, lengths, carry, group.names, replace(group.position, rows=rows))
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Windows that are side by side in a chunk: steps, targets, first step and end of each; the position after them."""
+
+    windows: list[tuple[Tensor, Tensor, int, int]]
+    names: tuple[str, ...]
+    position: Position
+
+
+def _groups(
+    reader: Reader,
+    order: Order,
+    streams: int,
+    frames: int,
+    context: tuple[int, int],
+    seed: int,
+    pool: int,
+    position: Position,
+    reading: Reading,
+) -> Iterator[_Group]:
+    """Windows of the utterances of a pool in random order, `streams` at a time, then of the next pool."""
     first, done = position.next, position.done
     while first < len(order):
         indices = range(first, min(first + pool, len(order)))
         utterances = {i: _read_steps(reader, order, reading, i, context=context) for i in indices}
         places = _shuffled_windows({i: len(y) for i, (_, y) in utterances.items()}, frames, streams, seed)
         while done < len(places):
-            group = places[done : done + streams]
-            parts = []
-            for i, start in group:
-                x, y = utterances[i]
-                end = min(start + (frames or len(y)), len(y))
-                parts.append((x[start : end + left + right], y[start:end]))
-            done += len(group)
+            some = places[done : done + streams]
+            done += len(some)
             after = Position(first, done=done) if done < len(places) else Position(indices.stop)
-            carry = torch.full((len(group),), -1)
-            yield Chunk(*_side_by_side(parts), carry, tuple(order[i] for i, _ in group), after)
+            windows = []
+            for i, start in some:
+                x, y = utterances[i]
+                windows.append((x, y, start, min(start + (frames or len(y)), len(y))))
+            yield _Group(windows, tuple(order[i] for i, _ in some), after)
         first, done = indices.stop, 0
 
 

@@ -38,6 +38,10 @@ class ModelConfig:
         Frames after the step's own that are read with it; fewer than `stack`.
     skip : int
         Frames from one step to the next; with 3, the network gives an output every 30 ms.
+    phases : str
+        Of a network that skips frames on the states of a GMM, which want an output for every frame: ``first`` repeats
+        the outputs of the steps at frames 0, skip, 2 skip, ...; ``all`` computes every frame's own, at the phase at
+        which it is a step. Training costs the same, in decoding the network costs `skip` times as much.
     delay : int
         Output delay in steps (frames, with `skip` 1): the network has made step u + delay when it labels step u. It has
         to be 0 for networks that see the following steps anyway: ``dnn``, and every direction but ``forward``.
@@ -76,6 +80,7 @@ class ModelConfig:
     stack: Count = 1
     ahead: Whole = 0
     skip: Count = 1
+    phases: Literal["first", "all"] = "first"
     delay: Whole = 5
     left_context: Whole = 0
     right_context: Whole = 0
@@ -137,11 +142,16 @@ class TrainConfig:
     Parameters
     ----------
     streams : int
-        Utterances that are trained on side by side.
+        Chunks that are trained on side by side.
     frames : int
         Steps of a chunk (frames, with skip 1), through which the gradient passes (truncated backpropagation through
         time). Networks that do not carry a state are trained on chunks in random order, each with the model's context
         around it; 0: on whole utterances.
+    chunks : str
+        Which chunk follows in a stream of a network that carries its state: with ``in_order`` the utterance's next one,
+        as in the paper, with ``shuffled`` a random one, so that the state tells nothing of the sentence. That keeps a
+        network from learning the sentences of a small corpus. A shuffled chunk has as many steps more as the delay, and
+        its first outputs, as many, yield no error.
     shuffle : int
         Number of utterances from which chunks are drawn in random order.
     epochs : int
@@ -194,6 +204,7 @@ class TrainConfig:
 
     streams: Count = 32
     frames: Whole = 20
+    chunks: Literal["in_order", "shuffled"] = "in_order"
     shuffle: Count = 128
     epochs: Count = 20
     loss: Literal["cross_entropy"] = "cross_entropy"
@@ -248,7 +259,7 @@ def check_pair(model: ModelConfig, training: TrainConfig) -> None:
     if model.carries_state and not training.frames:
         raise ModelError(
             f"frames is 0, whole utterances, but a {model.kind} of direction {model.direction} is trained on chunks "
-            "that follow one another: it has to be 1 or more"
+            "of so many steps: it has to be 1 or more"
         )
     if model.direction != "forward" and training.frames and not model.left_context + model.right_context:
         raise ModelError(

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from nnet.augment import Masks, masked
-from nnet.chunks import Chunk, Epochs, Position, Reader, Reading, read_utterance, stream_chunks, window_chunks
+from nnet.chunks import (
+    Chunk,
+    Epochs,
+    Position,
+    Reader,
+    Reading,
+    read_utterance,
+    shuffled_chunks,
+    stream_chunks,
+    window_chunks,
+)
 from nnet.config import ModelConfig, TrainConfig
 from nnet.errors import ModelError
 from nnet.model import Network
@@ -82,9 +92,13 @@ def training_chunks(
 ) -> Iterator[Chunk]:
     """Cut the utterances as such a model is trained: chunks that follow one another, or windows in random order."""
     reading = Reading(model.steps, partial(phase_at, model.skip, seed, order), partial(mask, config.masks, seed))
+    pool = min(config.shuffle, order.per_epoch)
+    if model.carries_state and config.chunks == "shuffled":
+        given = config.streams, config.frames, model.delay, seed, pool, position, reading
+        return shuffled_chunks(reader, order, *given)
     if model.carries_state:
         return stream_chunks(reader, order, config.streams, config.frames, model.delay, position, reading)
-    context, pool = (model.left_context, model.right_context), min(config.shuffle, order.per_epoch)
+    context = model.left_context, model.right_context
     return window_chunks(reader, order, config.streams, config.frames, context, seed, pool, position, reading)
 
 

@@ -206,11 +206,12 @@ def is_matrix(name: str, weights: Tensor) -> bool:
     return weights.dim() > 1 and not name.endswith("w_c")
 
 
-def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) -> list[Tensor]:
+def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100, phase: int = 0) -> list[Tensor]:
     """Log posterior probabilities of the pdfs at every step over several utterances.
 
-    The steps are at the frames 0, skip, 2 skip, ...: row u belongs to frame u · skip. The last frame is repeated for
-    `delay` more steps, and the first `delay` outputs are dropped; a context is the first and the last frame repeated.
+    The steps are at the frames 0, skip, 2 skip, ...: row u belongs to frame u · skip, or, at another phase, to frame
+    phase + u · skip. The last frame is repeated for `delay` more steps, and the first `delay` outputs are dropped; a
+    context is the first and the last frame repeated.
 
     Parameters
     ----------
@@ -220,11 +221,13 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
     chunk : int
         Steps computed at a time, which bounds the memory. Networks of direction ``both`` and ``backward`` need whole
         utterances; of long ones, fewer are computed side by side.
+    phase : int
+        From 0 to `skip` - 1; see `nnet.steps.Steps.first`.
 
     Returns
     -------
     list of Tensor, shape (N, P)
-        With N = ⌈T / skip⌉ steps; on the CPU.
+        With N = ⌈T / skip⌉ steps, at phase 0; on the CPU.
 
     Raises
     ------
@@ -235,12 +238,12 @@ def log_posteriors(model: Network, feats: Sequence[Tensor], chunk: int = 100) ->
         if x.shape[1] != model.input_dim:
             raise ModelError(f"the features have {x.shape[1]} dimensions, the model was trained on {model.input_dim}")
     config, whole = model.config, model.config.direction != "forward"
-    steps, counts = config.steps, [config.steps.count(len(x)) for x in feats]
+    steps, counts = config.steps, [config.steps.count(len(x), phase) for x in feats]
     if whole and len(feats) > 1 and len(feats) * max(counts) > MOST_FRAMES:
         half = len(feats) // 2
-        return log_posteriors(model, feats[:half]) + log_posteriors(model, feats[half:])
+        return log_posteriors(model, feats[:half], phase=phase) + log_posteriors(model, feats[half:], phase=phase)
     delay, left, right = config.delay, config.left_context, config.right_context
-    extended = [steps.inputs(x, before=left, after=delay + right) for x in feats]
+    extended = [steps.inputs(x, steps.first(len(x), phase), before=left, after=delay + right) for x in feats]
     lengths = torch.tensor([len(x) for x in extended], device=model.device)
     longest = nn.utils.rnn.pad_sequence(extended).to(model.device)
     state, going = model.zero_state(len(feats)), torch.arange(len(feats), device=model.device)

@@ -36,7 +36,7 @@ from steps.hmm.joins import check_lang, check_states, states_of
 from steps.hmm.topology import silence_phones
 from steps.hmm.transitions import read_transition_model
 
-NEWER = ("loss", "stack", "ahead", "skip", "layer_norm", "weight_decay", "dropout_schedule")
+NEWER = ("loss", "stack", "ahead", "skip", "layer_norm", "weight_decay", "dropout_schedule", "chunks", "phases")
 
 
 def train_nnet(

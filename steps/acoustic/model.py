@@ -88,7 +88,8 @@ class AcousticModel(ModelDescription):
     scores : callable
         A list of (T, D) features to a list of (N, num_pdfs) float32: log likelihoods of a GMM system, log posteriors
         of a network. The utterances of a list are computed side by side. Rows are at the rate of the states: where that
-        is the features' (N is T) but the network skips frames, each frame has the output of the nearest step.
+        is the features' (N is T) but the network skips frames, each frame has the output of the nearest step, or with
+        ``phases: all`` its own.
     gmms : DiagGmms, optional
         Those of a GMM system.
     priors : Priors, optional
@@ -272,10 +273,18 @@ def _gmm_scores(gmms: DiagGmms, features: Sequence[NDArray[Any]]) -> list[NDArra
 
 
 def _network_scores(network: Network, repeats: int, features: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    found = [matrix.numpy() for matrix in log_posteriors(network, [torch.from_numpy(matrix) for matrix in features])]
+    feats = [torch.from_numpy(matrix) for matrix in features]
     if repeats == 1:
-        return found
-    return [matrix[nearest_steps(len(x), repeats)] for matrix, x in zip(found, features, strict=True)]
+        return [matrix.numpy() for matrix in log_posteriors(network, feats)]
+    if network.config.phases == "first":
+        found = log_posteriors(network, feats)
+        return [m.numpy()[nearest_steps(len(x), repeats)] for m, x in zip(found, features, strict=True)]
+    scores: list[NDArray[Any]] = [np.empty((len(x), network.num_pdfs), np.float32) for x in features]
+    for phase in range(repeats):
+        for matrix, outputs in zip(scores, log_posteriors(network, feats, phase=phase), strict=True):
+            own = matrix[phase::repeats]  # empty where the utterance is too short for this phase
+            own[:] = outputs.numpy()[: len(own)]
+    return scores
 
 
 def log_priors(counts: NDArray[Any], silence_pdfs: Sequence[int], silence_deweight: float) -> NDArray[Any]:

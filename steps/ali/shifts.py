@@ -98,7 +98,7 @@ def check_drift(shifts: Shifts, max_shift: float) -> None:
     if abs(shifts.mean_ms) > max_shift:
         raise InputError(
             f"the boundaries moved by {shifts.mean_ms:+.1f} ms on average, more than the {max_shift:g} ms that "
-            "max_shift allows. A network drifts by a step (10 ms, or 30 ms where it skips frames) in each round for "
-            "each step by which its delay is wrong: is 'delay' in its model.json that of its training (config.yaml)? "
+            "max_shift allows. A network drifts by a step (10 ms, or skip times 10 ms) in each round for each step by "
+            "which its delay is wrong: is 'delay' in its model.json that of its training (config.yaml)? "
             "If it is, and the new boundaries are right, allow more with max_shift"
         )

@@ -33,6 +33,7 @@ class NetworkInfo:
     stack: int
     ahead: int
     skip: int
+    phases: str
     output_dim: int
     layers: list[LayerInfo]
     parameters: int
@@ -61,12 +62,13 @@ def describe(config: ModelConfig, input_dim: int, output_dim: int) -> NetworkInf
         config.stack,
         config.ahead,
         config.skip,
+        config.phases,
         output_dim,
         [*layers, *norms, layer_info("output", "softmax", model.output)],
         count_parameters(model),
         count_parameters(model, biases=False),
         # a step meets every matrix and every peephole once: one multiplication and addition for each of their numbers
-        multiply_adds_per_frame=round(count_parameters(model, biases=False) / config.skip),
+        multiply_adds_per_frame=round(count_parameters(model, biases=False) / config.skip),  # in training
         latency_frames=latency(config),
         left_context=config.left_context,
         right_context=config.right_context,
@@ -130,7 +132,7 @@ def totals(info: NetworkInfo) -> str:
     every, unit, a_step = ("frame", "frames", "") if info.skip == 1 else (f"{info.skip} frames", "steps", " a step")
     rows = [
         ["input", f"{info.input_dim} features{stacked}"],
-        ["rate", f"an output every {every}"],
+        ["rate", f"an output every {every}{', for each in decoding' if info.phases == 'all' else ''}"],
         ["output", f"{info.output_dim:,} pdfs"],
         ["parameters", f"{info.parameters:,} ({info.parameters / 1e6:.2f}M)"],
         ["  without biases", f"{info.parameters_without_biases:,} ({info.parameters_without_biases / 1e6:.2f}M)"],

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnet.chunks import NO_TARGET, Epochs, read_utterance, shuffled, stream_chunks, window_chunks
+from nnet.chunks import NO_TARGET, Epochs, read_utterance, shuffled, shuffled_chunks, stream_chunks, window_chunks
 from nnet.errors import ModelError
 
 
@@ -136,6 +136,40 @@ def test_windows_can_be_gone_on_with_from_any_position(lengths, streams, frames,
     whole = list(window_chunks(reader, list(reader), streams, frames, (1, 2), 3, pool=4))
     k = data.draw(st.integers(0, len(whole) - 1))
     rest = list(window_chunks(reader, list(reader), streams, frames, (1, 2), 3, 4, whole[k].position))
+    for a, b in zip(rest, whole[k + 1 :], strict=True):
+        assert_same(a, b)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LENGTHS, st.integers(1, 5), st.integers(1, 8), st.integers(0, 4), st.integers(1, 5), st.data())
+def test_shuffled_chunks_label_every_frame_once_after_the_delay(lengths, streams, frames, delay, pool, data):
+    reader = corpus(lengths)
+    given = reader, list(reader), streams, frames, delay, 1, pool
+    whole = list(shuffled_chunks(*given))
+    found = {name: [] for name in reader}
+    unpadded = []
+    for chunk in whole:
+        rows = range(len(chunk.utterances))
+        # the state of the window before in the stream, if no padding followed it
+        assert chunk.carry.tolist() == [s if s < len(unpadded) and unpadded[s] else -1 for s in rows]
+        unpadded = (chunk.lengths == len(chunk.feats)).tolist()
+        for s, name in enumerate(chunk.utterances):
+            n, targets, all_frames = int(chunk.lengths[s]), chunk.targets[:, s].tolist(), len(reader[name][1])
+            assert n == min(frames, all_frames) + delay
+            begin = int(chunk.feats[0, s, 1])
+            assert chunk.feats[:n, s].tolist() == [
+                [int(name[1:]) + 1, min(begin + k, all_frames - 1)] for k in range(n)
+            ]
+            labelled = [k for k, target in enumerate(targets) if target != NO_TARGET]
+            assert labelled == list(range(labelled[0], n))
+            assert [targets[k] for k in labelled] == [begin + k - delay for k in labelled]
+            found[name].extend(targets[k] for k in labelled)
+    assert {name: sorted(numbers) for name, numbers in found.items()} == {
+        name: list(range(n)) for name, n in zip(reader, lengths, strict=True)
+    }
+    k = data.draw(st.integers(0, len(whole) - 1))
+    rest = list(shuffled_chunks(*given, whole[k].position))
+    assert len(rest) == len(whole) - k - 1
     for a, b in zip(rest, whole[k + 1 :], strict=True):
         assert_same(a, b)
 

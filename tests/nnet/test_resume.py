@@ -48,6 +48,7 @@ def test_killed_run_ends_with_the_same_bits(tmp_path, optimizer):
         (synthetic.FEED_FORWARD, {"frames": 1, "streams": 16}),
         (ModelConfig(kind="rnn", cells=8, dropout=0.2), {"optimizer": "sgd"}),
         (replace(synthetic.RECURRENT, **THIRD), {"epochs": 4}),
+        (replace(synthetic.RECURRENT, **THIRD), {"epochs": 4, "chunks": "shuffled", "shuffle": 5}),
         (replace(synthetic.BOTH_WAYS, **THIRD), {"epochs": 4, "frames": 5}),
         (
             replace(synthetic.RECURRENT, layer_norm=True),

@@ -135,6 +135,12 @@ def test_log_posteriors_are_those_of_steps_stacked_by_hand(changes):
         logits = plain(by_hand(x, config.steps, own)[:, None], plain.zero_state(1)).logits[:, 0]
         torch.testing.assert_close(found, logits.log_softmax(-1)[config.delay :])
         assert len(found) == N
+        later = log_posteriors(model, [x], phase=2)[0]
+        first = 2 % min(3, len(x))
+        own = range(first - 3 * left, first + 3 * (len(later) + config.delay + right), 3)
+        logits = plain(by_hand(x, config.steps, own)[:, None], plain.zero_state(1)).logits[:, 0]
+        torch.testing.assert_close(later, logits.log_softmax(-1)[config.delay :])
+        assert len(later) == len(range(first, len(x), 3))
     whole = log_posteriors(model, feats, chunk=1000)
     for a, b in zip(whole, log_posteriors(model, feats, chunk=4), strict=True):
         torch.testing.assert_close(a, b)

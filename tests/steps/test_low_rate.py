@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from nnet.config import ModelConfig, TrainConfig
+from nnet.model import load_model, log_posteriors
 from nnet.steps import nearest_steps
 from steps.acoustic.model import load_acoustic_model
 from steps.ali.boundaries import boundary_offsets
@@ -75,6 +77,24 @@ def decoded(work, made, kind):
 
 def frames_of_dev(work):
     return {u: int(n) for u, n in read_table(work / "feats/dev/fbank/utt2num_frames").items()}
+
+
+def test_with_all_phases_every_frame_has_an_output_of_its_own(made, tmp_path):
+    folder = shutil.copytree(made / "gmm_net", tmp_path / "net")
+    about = json.loads((folder / "model.json").read_text())
+    about["model"]["phases"] = "all"
+    (folder / "model.json").write_text(json.dumps(about))
+    rng = np.random.default_rng(1)
+    network, _ = load_model(made / "gmm_net")
+    for n in (1, 2, 3, 50):
+        x = rng.normal(size=(n, network.input_dim)).astype(np.float32)
+        (scores,) = load_acoustic_model(folder).scores([x])
+        assert scores.shape == (n, network.num_pdfs)
+        for t in range(n):
+            at_phase = log_posteriors(network, [torch.from_numpy(x)], phase=t % 3)[0]
+            np.testing.assert_allclose(scores[t], at_phase[t // 3], atol=1e-5)
+        (repeated,) = load_acoustic_model(made / "gmm_net").scores([x])
+        np.testing.assert_allclose(scores[::3], repeated[::3], atol=1e-5)
 
 
 def test_scores_are_at_the_rate_of_the_states(work, made, kind):

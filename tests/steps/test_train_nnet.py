@@ -183,8 +183,8 @@ def test_newer_options_do_not_change_what_a_checkpoint_is_of():
     """Checkpoints from before there were these options are taken up."""
     known = what_defines(SMALL, SHORT, 1, None)
     assert known.keys() == {"model", "training", "seed"}
-    assert known["model"].keys() == asdict(SMALL).keys() - {"stack", "ahead", "skip", "layer_norm"}
-    assert known["training"].keys() == asdict(SHORT).keys() - {"loss", "weight_decay", "dropout_schedule"}
+    assert known["model"].keys() == asdict(SMALL).keys() - {"stack", "ahead", "skip", "phases", "layer_norm"}
+    assert known["training"].keys() == asdict(SHORT).keys() - {"loss", "chunks", "weight_decay", "dropout_schedule"}
     newer = replace(SMALL, skip=3, layer_norm=True), replace(SHORT, weight_decay=0.1)
     changed = what_defines(*newer, 1, None)
     assert (changed["model"]["skip"], changed["model"]["layer_norm"]) == (3, True)

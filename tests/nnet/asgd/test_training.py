@@ -26,6 +26,7 @@ def weights(model):
     [
         (synthetic.RECURRENT, {"reset_probability": 0.2, "max_grad_norm": 1.0, "average_epochs": 2}),
         (synthetic.RECURRENT, {"optimizer": "sgd", "schedule": "newbob", "initial_lr": 0.1}),
+        (synthetic.RECURRENT, {"chunks": "shuffled", "shuffle": 16}),
         (synthetic.BOTH_WAYS, {"shuffle": 16}),
         (replace(synthetic.RECURRENT, stack=4, ahead=1, skip=3), {}),  # the epochs end where those of plain training do
     ],
