@@ -17,7 +17,7 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --list                      show the stages and which are done
   --dry-run                   print the commands
   --nj N                      number of processes (default: the cores, $nj)
-  --nnet FILE                 acoustic model, one of ${networks[*]#"$root/"} (default: lstmp)
+  --nnet FILE                 acoustic model, one of ${networks[*]#"$root/"} (default: lstmp; lstmp_30ms with --states chain)
   --workdir DIR               where data/ and exp/ go (default: the recipe's folder)
   --recipe NAME               one of: $recipes
   --gmm NAME                  the GMM system whose states and alignments train the network, one of: ${systems[*]}
@@ -27,7 +27,7 @@ Usage: ./run.sh [options], or recipes/NAME/run.sh [options]
   --cmvn KIND                 normalise the network's filterbanks so, whatever conf/feats.yaml says: ${cmvns[*]}
                               (online can stream); trains exp/NAME_KIND
   --fmllr                     train the network on the features of sat, adapted to the speakers by fMLLR: exp/NAME_fmllr
-                              (needs --gmm sat)
+                              (needs --gmm sat, the default)
   --realign N                 align again with the network and train a new one on that, N times: exp/NAME_realign1, ...
                               (default: 0)
   --init DIR                  start the network from the weights of another one (exp/NAME of any recipe) with the same
@@ -45,9 +45,9 @@ END
 
 networks=("$root"/conf/nnet/*.yaml) folders=("$root"/recipes/*)
 recipes=${folders[*]##*/} recipe=asterisk subfolder='' workdir=''
-systems=(mono tri lda_mllt sat) gmm=mono states=gmm cmvns=(speaker online global) cmvn='' fmllr=''
+systems=(mono tri lda_mllt sat) gmm=sat states=gmm cmvns=(speaker online global) cmvn='' fmllr=''
 nj=$(env -u OMP_NUM_THREADS nproc) workers='' cluster=local seed=1 realign=0
-nnet=$root/conf/nnet/lstmp.yaml lm_name=bigram lm=''
+nnet='' lm_name=bigram lm=''
 command_line=(./run.sh) # what makes the same results again: as given, without --stage and --stop-stage
 init=() runner=() own=() tests=() gmms=() trees=() unknown_words=() allow=()
 
@@ -147,8 +147,8 @@ workers=${workers:-$((nj > 1 ? 2 : 1))}
 [[ $cluster =~ ^(local|ray|ray://.+:[0-9]+)$ ]] || die "--cluster is '$cluster'; there are local, ray, ray://HOST:PORT"
 [[ " ${systems[*]} " == *" $gmm "* ]] || die "--gmm is '$gmm'; there are ${systems[*]}"
 case $states in
-  gmm) states=$gmm ;;
-  chain) states=tree_$gmm trees=("tree_$gmm") ;;
+  gmm) states=$gmm nnet=${nnet:-$root/conf/nnet/lstmp.yaml} ;;
+  chain) states=tree_$gmm trees=("tree_$gmm") nnet=${nnet:-$root/conf/nnet/lstmp_30ms.yaml} ;;
   *) die "--states is '$states'; there are gmm chain" ;;
 esac
 [[ -z $cmvn || " ${cmvns[*]} " == *" $cmvn "* ]] || die "--cmvn is '$cmvn'; there are ${cmvns[*]}"

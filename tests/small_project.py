@@ -23,10 +23,21 @@ SMALL = {  # what makes a file of conf/ quick; the rest of the file stays
         "tree": {"num_leaves": 80},
         "em": {"num_iterations": 4, "max_increase_iteration": 3, "num_gaussians": 120, "realign_iterations": [2]},
     },
+    "lda_mllt.yaml": {
+        "tree": {"num_leaves": 80},
+        "em": {"num_iterations": 4, "max_increase_iteration": 3, "num_gaussians": 120, "realign_iterations": [2]}
+        | {"mllt_iterations": [2]},
+        "lda": {"dim": 20},
+    },
+    "sat.yaml": {
+        "tree": {"num_leaves": 80},
+        "em": {"num_iterations": 4, "max_increase_iteration": 3, "num_gaussians": 120, "realign_iterations": [2]}
+        | {"fmllr_iterations": [2]},
+    },
     "tuning.yaml": {"grid": {"acoustic_scales": [0.05, 0.1], "insertion_penalties": [0.0], "silence_deweights": [1.0]}},
     "nnet/lstmp.yaml": {
-        "model": {"cells": 64, "projection": 32, "dropout": 0.0, "delay": 2},
-        "training": {"epochs": 6, "streams": 4, "initial_lr": 0.01, "final_lr": 0.001, "reset_probability": 0.0},
+        "model": {"cells": 64, "projection": 32, "dropout": 0.0},
+        "training": {"epochs": 6, "streams": 4, "initial_lr": 0.01, "final_lr": 0.001},
     },
 }
 

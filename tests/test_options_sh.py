@@ -90,10 +90,10 @@ def test_unknown_option_lists_the_known_ones(options):
             "--test: data/lang is taken, rename it",
         ),
         (
-            "--stage tri",
+            "--gmm mono --stage tri",
             "stage 4 tri is not part of this run; its stages are 0 data, 1 feats, 2 lang, 3 mono, 7",
         ),
-        ("--stage 4", "stage 4 tri is not part of this run"),
+        ("--gmm mono --stage 4", "stage 4 tri is not part of this run"),
         (
             "--gmm tri --stage 5",
             "stage 5 lda_mllt is not part of this run; its stages are 0 data, 1",

@@ -18,7 +18,7 @@ def test_run_sh_reads_like_a_table_of_contents():
 def test_the_stages_of_the_main_job():
     commands = plan()
     assert list(dict.fromkeys(name for name, _, _ in commands)) == [
-        *("data", "feats", "lang", "mono", "align", "nnet", "graph", "decode", "score")
+        *("data", "feats", "lang", "mono", "tri", "lda_mllt", "sat", "align", "nnet", "graph", "decode", "score")
     ]
     assert commands[0] == ("data", "local.asterisk", [f"{ROOT}/recipes/asterisk/data"])
     assert commands[-1][1:] == (
@@ -153,9 +153,9 @@ def test_a_network_on_adapted_features():
 
 def test_states_of_the_networks_own():
     exp = f"{ROOT}/recipes/asterisk/exp"
-    as_before = plan("--gmm", "tri", "--realign", "1")
+    as_before = plan("--gmm", "tri", "--realign", "1", "--nnet", f"{ROOT}/conf/nnet/lstmp_30ms.yaml")
     commands = plan("--gmm", "tri", "--realign", "1", "--states", "chain")
-    assert plan("--gmm", "tri", "--realign", "1", "--states", "gmm") == as_before
+    assert plan("--gmm", "tri", "--states", "gmm") == plan("--gmm", "tri")
     # within stage align, after the alignments: the tree and what is converted to its states
     added = [(module, arguments) for name, module, arguments in commands if name == "align"][2:]
     assert added[0] == (
@@ -174,8 +174,8 @@ def test_states_of_the_networks_own():
     ]
     # the network is trained on these, and what it aligns itself is in the same states
     first, second = [arguments[-3:] for _, module, arguments in commands if module == "steps.train_nnet"]
-    assert first == [f"{exp}/tree_tri_ali/train_sp", f"{exp}/tree_tri_ali/dev", f"{exp}/lstmp"]
-    assert second == [f"{exp}/lstmp_ali/train_sp", f"{exp}/lstmp_ali/dev", f"{exp}/lstmp_realign1"]
+    assert first == [f"{exp}/tree_tri_ali/train_sp", f"{exp}/tree_tri_ali/dev", f"{exp}/lstmp_30ms"]
+    assert second == [f"{exp}/lstmp_30ms_ali/train_sp", f"{exp}/lstmp_30ms_ali/dev", f"{exp}/lstmp_30ms_realign1"]
     befores = [a[a.index("--before") + 1] for name, _, a in commands if name == "realign" and "--before" in a]
     assert befores == [f"{exp}/tree_tri_ali/train_sp", f"{exp}/tree_tri_ali/dev"]
     # it has a graph of its own, beside those of the GMM systems, which are decoded as before
@@ -186,7 +186,7 @@ def test_states_of_the_networks_own():
         return {a[-1]: a[-3] for name, _, a in plan if name == "decode"}
 
     changed = {out: graph for out, graph in decoded(commands).items() if decoded(as_before)[out] != graph}
-    assert set(changed) == {f"{exp}/lstmp_realign1/{out}" for out in ("tune_bigram_dev", "decode_bigram_test")}
+    assert set(changed) == {f"{exp}/lstmp_30ms_realign1/{out}" for out in ("tune_bigram_dev", "decode_bigram_test")}
     assert set(changed.values()) == {f"{exp}/graph_tree_tri_bigram"}
     said = refused("--states", "own")
     assert "--states is 'own'; there are gmm chain" in said
@@ -203,7 +203,7 @@ def test_test_sets_are_named_as_the_data_stage_names_them(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "latest").symlink_to("noisy")
     options = ["--train", "train", "--dev", "dev", "--test", "quiet/", "--test", "latest"]
-    commands = plan(*options, "--lm-name", "unigram", script="recipes/custom/run.sh", cwd=tmp_path)
+    commands = plan(*options, "--gmm", "mono", "--lm-name", "unigram", script="recipes/custom/run.sh", cwd=tmp_path)
     decoded = [arguments[-1] for _, module, arguments in commands if module == "steps.decode"]
     assert [path.rpartition("/")[2] for path in decoded] == ["decode_unigram_quiet", "decode_unigram_noisy"] * 2
     assert commands[0][2].count("--test") == 2
