@@ -62,7 +62,7 @@ class Config:
     @property
     def gmms(self) -> tuple[str, ...]:
         """The GMM systems that are trained on the way."""
-        last = self.run[self.run.index("--gmm") + 1] if "--gmm" in self.run else "mono"
+        last = self.run[self.run.index("--gmm") + 1] if "--gmm" in self.run else "sat"
         return SYSTEMS[: SYSTEMS.index(last) + 1]
 
 
