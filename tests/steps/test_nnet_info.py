@@ -70,6 +70,7 @@ def test_json_of_a_small_network(info, nnet):
         "stack": 1,
         "ahead": 0,
         "skip": 1,
+        "phases": "first",
         "output_dim": 10,
         "layers": [
             {
